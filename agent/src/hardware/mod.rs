@@ -1,0 +1,113 @@
+//! The `Hardware` port: what makes heat, and what it feels.
+//!
+//! Owns the contract between the agent and a kind of device. The supervisor asks
+//! `devices` and `sense`; `run` is only ever called in a worker process, which may be
+//! killed at any instant.
+
+pub mod cpu;
+
+use std::sync::mpsc::{Receiver, Sender};
+
+use model::load::{Kernel, Waveform};
+use model::reading::Reading;
+
+/// One device that can be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Index in its node, from 0.
+    pub index: u32,
+    /// `cpu` or `cuda`.
+    pub kind: String,
+    /// Model name as the hardware gives it.
+    pub model: String,
+    /// Logical cores of the device, in the kernel's numbering.
+    pub cores: Vec<u32>,
+}
+
+/// What a device feels now. Every field is a value or a reason why not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sensed {
+    pub power_w: Reading<f64>,
+    pub temp_c: Reading<f64>,
+    pub clock_mhz: Reading<f64>,
+    /// Share of the device's cores that were busy since the last call, 0..=1.
+    pub busy: Reading<f64>,
+}
+
+/// A load with its start. Instants are CLOCK_MONOTONIC nanoseconds of this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadOrder {
+    pub kernel: Kernel,
+    pub waveform: Waveform,
+    /// The first block begins here; the waveform's time 0.
+    pub start_ns: u64,
+    /// The load ends here by itself (idle), unless another order begins first.
+    pub end_ns: u64,
+    /// Hidden: corrupt results to prove that the check works.
+    pub inject: Option<Injection>,
+}
+
+/// Flip one bit of one block's result on one core, once after `after_blocks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Injection {
+    pub core: u32,
+    pub after_blocks: u64,
+}
+
+/// What a worker is told. Orders queue: each takes over at its own start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoadCommand {
+    Begin(LoadOrder),
+    /// From the present level straight to zero over this time, then idle.
+    Ramp {
+        over_ns: u64,
+    },
+    /// Idle at once.
+    Drop,
+}
+
+/// What one core did in a window.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CoreWindow {
+    pub core: u32,
+    /// Nanoseconds inside kernels.
+    pub busy_ns: u64,
+    pub blocks: u64,
+    pub verified: u64,
+    pub mismatches: u64,
+    /// Of `mismatches`, those that an injection made.
+    pub injected: u64,
+    /// Floating-point operations (an FMA counts two).
+    pub flops: u64,
+    /// Bytes read and written by streaming.
+    pub bytes: u64,
+}
+
+/// What a worker says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoadReport {
+    /// The first block of an order began at `actual_ns` (latest core).
+    Started { intended_ns: u64, actual_ns: u64 },
+    /// About once a second while an order runs, and once at its end.
+    Window { kernel: Kernel, from_ns: u64, to_ns: u64, level: f64, cores: Vec<CoreWindow> },
+    /// A block's result was wrong. At most [`MISMATCHES_REPORTED_MAX`] a core and window.
+    Mismatch { at_ns: u64, kernel: Kernel, core: u32, injected: bool, detail: String },
+    /// No block runs any more, and none will before the next `Begin`.
+    Idle { at_ns: u64 },
+}
+
+/// A broken core mismatches in every block: enough to see the pattern, not to flood.
+pub const MISMATCHES_REPORTED_MAX: u32 = 4;
+
+/// A kind of device. One of three ports; implementations: `cpu`, later `cuda`.
+pub trait Hardware: Send + Sync {
+    /// The devices that this agent may load.
+    fn devices(&self) -> Vec<Device>;
+
+    /// Reads a device's sensors. May block; the sampler calls it from a thread of its own.
+    fn sense(&self, device: u32) -> Sensed;
+
+    /// Runs orders on a device until `commands` closes, then returns (dropping the load).
+    /// Called in a worker process only.
+    fn run(&self, device: u32, commands: Receiver<LoadCommand>, reports: Sender<LoadReport>);
+}

@@ -1,0 +1,1 @@
+//! The agent: a supervisor that must not die, with workers that may.

@@ -1,0 +1,25 @@
+//! The ground floor: the words of loadbank, and nothing that acts.
+//!
+//! Owns units, ids, the site graph, plan, records, latency histogram, collective
+//! formulas, finding and verdict. Refuses I/O, clocks, async and logging: every
+//! function here is a pure function of its arguments.
+
+pub mod collective;
+pub mod finding;
+pub mod histogram;
+pub mod id;
+pub mod load;
+pub mod plan;
+pub mod reading;
+pub mod record;
+pub mod report;
+pub mod site;
+
+pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
+pub use histogram::LatencyHistogram;
+pub use id::{AgentInstance, DeviceId, NodeName, RunId};
+pub use load::{Kernel, Waveform};
+pub use plan::{Phase, PhaseKind, Plan, Requirement};
+pub use reading::{Absence, Reading};
+pub use record::{Record, Records};
+pub use report::Report;

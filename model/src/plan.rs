@@ -1,0 +1,178 @@
+//! A plan: what to run, in which order, for how long. It leaves nothing to decide at run time.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::collective::CollectiveOp;
+use crate::load::Kernel;
+
+/// What a plan needs to have been measured before the verdict may be READY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requirement {
+    Compute,
+    DataPlane,
+    Power,
+    Temperature,
+    Meters,
+    Collective,
+}
+
+impl Requirement {
+    /// Every requirement.
+    pub const ALL: [Self; 6] = [
+        Self::Compute,
+        Self::DataPlane,
+        Self::Power,
+        Self::Temperature,
+        Self::Meters,
+        Self::Collective,
+    ];
+
+    /// The word in plans and reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Compute => "compute",
+            Self::DataPlane => "data_plane",
+            Self::Power => "power",
+            Self::Temperature => "temperature",
+            Self::Meters => "meters",
+            Self::Collective => "collective",
+        }
+    }
+
+    /// The requirement of a word, if it is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|requirement| requirement.word() == word)
+    }
+}
+
+/// A whole plan, checked: `formats` builds no other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub name: String,
+    /// What READY is ready for.
+    pub requires: BTreeSet<Requirement>,
+    /// Seed of every random choice in the plan.
+    pub seed: u64,
+    pub limits: Limits,
+    /// READY needs at least this much time under load, in seconds.
+    pub least_seconds: f64,
+    /// Acceptance: each loaded domain must reach this percentage of its rating.
+    pub least_rating_percent: Option<f64>,
+    /// In the order in which they run; at least one.
+    pub phases: Vec<Phase>,
+}
+
+/// Limits that end the run for a device when they are passed.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// The guard drops a device at this temperature, in degrees Celsius.
+    pub device_temp_c: Option<f64>,
+}
+
+/// One phase of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    /// Unique in its plan.
+    pub name: String,
+    pub kind: PhaseKind,
+    pub seconds: f64,
+    pub on: Selector,
+    /// Heat; `None` for phases without.
+    pub load: Option<PhaseLoad>,
+    /// Traffic beside the load; `None` for phases without.
+    pub traffic: Option<Traffic>,
+}
+
+/// The shape of a phase.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PhaseKind {
+    /// No load: baselines of sensors and latency.
+    Idle,
+    /// From one percentage to another over the whole phase.
+    Ramp { from_percent: f64, to_percent: f64 },
+    /// One percentage throughout.
+    Hold,
+    /// High for the first half of each period, low for the second.
+    Square { low_percent: f64, high_percent: f64, period_seconds: f64 },
+    /// A collective alone.
+    Collective,
+    /// Every pair of nodes in turn, one transfer a node at a time.
+    Pairs,
+    /// Round-trip probes alone.
+    Rtt,
+}
+
+impl PhaseKind {
+    /// The word in plans and reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Ramp { .. } => "ramp",
+            Self::Hold => "hold",
+            Self::Square { .. } => "square",
+            Self::Collective => "collective",
+            Self::Pairs => "pairs",
+            Self::Rtt => "rtt",
+        }
+    }
+
+    /// Every word of a phase kind.
+    pub const WORDS: [&'static str; 7] =
+        ["idle", "ramp", "hold", "square", "collective", "pairs", "rtt"];
+
+    /// Whether the kind itself commands heat from devices.
+    #[must_use]
+    pub fn heats(self) -> bool {
+        matches!(self, Self::Ramp { .. } | Self::Hold | Self::Square { .. })
+    }
+}
+
+/// What a heating phase asks of each selected device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PhaseLoad {
+    pub kernel: Kernel,
+    /// 0..=100; ramps and squares carry their own percentages.
+    pub percent: f64,
+}
+
+/// Traffic of a phase.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Traffic {
+    /// A collective over all selected nodes, repeated for the whole phase.
+    Collective { op: CollectiveOp, bytes: u64 },
+    /// Transfers between pairs in rounds.
+    Pairs { bytes: u64, streams: u32, both_ways: bool },
+}
+
+/// Which nodes take part.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Selector {
+    #[default]
+    All,
+    /// Nodes by name, already expanded.
+    Nodes(Vec<String>),
+    /// Nodes that hang on a domain: (kind, id).
+    Domain(String, String),
+    /// The first share of the nodes in name order, 1..=100.
+    Percent(u8),
+}
+
+impl Plan {
+    /// Seconds of the whole plan.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.phases.iter().map(|phase| phase.seconds).sum()
+    }
+
+    /// Seconds in phases that heat.
+    #[must_use]
+    pub fn heating_seconds(&self) -> f64 {
+        self.phases.iter().filter(|phase| phase.load.is_some()).map(|phase| phase.seconds).sum()
+    }
+}

@@ -1,0 +1,98 @@
+//! The report: verdict, findings, what was measured, what was not. Its serde form is
+//! `loadbank.report/1`: additive changes only, every key always present.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Finding, Suspect, Verdict};
+use crate::plan::Requirement;
+
+/// The schema word of the JSON form.
+pub const SCHEMA: &str = "loadbank.report/1";
+
+/// One report. Rendered by `cli`, computed by `analysis`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: String,
+    pub verdict: Verdict,
+    pub exit_code: u8,
+    /// Why the verdict is what it is, one line each.
+    pub reasons: Vec<String>,
+    pub requires: Vec<Requirement>,
+    pub run: RunHeader,
+    pub findings: Vec<Finding>,
+    pub measured: Vec<Measured>,
+    pub coverage: Coverage,
+    pub not_measured: Vec<NotMeasured>,
+}
+
+/// Which run this is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct RunHeader {
+    pub id: String,
+    pub plan: String,
+    pub site: Option<String>,
+    /// Rehearsed evidence can never accept hardware.
+    pub simulated: bool,
+    /// Something was injected to prove a check.
+    pub injected: bool,
+    /// RFC 3339, UTC.
+    pub started: Option<String>,
+    /// Whole seconds from start to end.
+    pub seconds: Option<u64>,
+    /// The state of the run's record: `finished`, `stopped`, `suspended`, `running`.
+    pub state: String,
+    /// Folder that holds the run file, on the machine of the coordinator.
+    pub folder: Option<String>,
+}
+
+/// One measured value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Begins with `gflops_`, `bandwidth_`, `busbw_`, `rtt_idle_`, `rtt_loaded_`,
+    /// `start_skew_`, `power_`, `temp_`, ...; a percentile is a suffix (`_p99`).
+    pub what: String,
+    #[serde(rename = "where")]
+    pub at: Suspect,
+    pub phase: Option<String>,
+    pub value: f64,
+    pub unit: String,
+}
+
+/// What took part and how much of it reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Coverage {
+    pub nodes_planned: u32,
+    pub nodes_reporting: u32,
+    pub devices_planned: u32,
+    pub devices_reporting: u32,
+    /// Directed pairs that carried a transfer, of those planned.
+    pub pairs_measured: u32,
+    pub pairs_planned: u32,
+    pub phases_planned: u32,
+    pub phases_completed: u32,
+    /// Batches that agents made, that arrived, and records lost with a loss record.
+    pub batches_stored: u64,
+    pub batches_missing: u64,
+    pub records_lost: u64,
+    /// Seconds of load per device, least and most.
+    pub load_seconds_least: Option<f64>,
+    pub load_seconds_most: Option<f64>,
+    /// Domains by kind that had load: `pdu` -> share of nodes reporting.
+    pub domains: BTreeMap<String, DomainCoverage>,
+}
+
+/// Coverage of one kind of domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainCoverage {
+    pub total: u32,
+    pub loaded: u32,
+}
+
+/// Something that was not measured, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NotMeasured {
+    pub what: String,
+    pub why: String,
+}

