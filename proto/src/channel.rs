@@ -1,0 +1,48 @@
+//! Channel settings that both ends must agree on. TLS comes here when it comes.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A batch or message larger than this is refused: a thousand times a usual one.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// HTTP/2 keep-alive: a dead TCP peer is noticed within interval + timeout. A session's
+/// end is only a hint; loss of a node is judged by its lease.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// See [`KEEPALIVE_INTERVAL`].
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection attempt may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Port of the coordinator when nobody names one.
+pub const DEFAULT_PORT: u16 = 7733;
+
+/// Plain text is for one machine only: without TLS an address must be a loopback address.
+///
+/// # Errors
+/// A sentence with the mend.
+pub fn check_plain_text(address: IpAddr, insecure_loopback: bool) -> Result<(), String> {
+    match (address.is_loopback(), insecure_loopback) {
+        (true, true) => Ok(()),
+        (false, _) => Err(format!(
+            "{address} is not a loopback address and this version has no TLS yet: use 127.0.0.1 or [::1]"
+        )),
+        (true, false) => {
+            Err("plain text needs --insecure-loopback on both sides (and a loopback address)"
+                .to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_stays_on_loopback_and_must_be_asked_for() {
+        let loopback: IpAddr = [127, 0, 0, 1].into();
+        assert!(check_plain_text(loopback, true).is_ok());
+        assert!(check_plain_text(loopback, false).is_err());
+        assert!(check_plain_text([10, 0, 0, 1].into(), true).is_err());
+    }
+}

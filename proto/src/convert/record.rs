@@ -1,0 +1,464 @@
+//! Records and batches.
+
+use model::NodeName;
+use model::collective::CollectiveOp;
+use model::histogram::{LatencyHistogram, Longest};
+use model::reading::{Absence, Reading};
+use model::record::{
+    CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, Record, Records, Sample,
+    Start, Transfer, Work,
+};
+use prost::Message;
+
+use super::{ConvertError, kernel_from_word};
+use crate::v1;
+use v1::record::Kind;
+
+/// The encoded form of a batch's records.
+#[must_use]
+pub fn records_to_bytes(records: &[Record]) -> Vec<u8> {
+    v1::RecordList { records: records.iter().map(record_to_wire).collect() }.encode_to_vec()
+}
+
+/// Everything in one batch.
+///
+/// # Errors
+/// When the bytes are no record list, or one of its records does not make sense.
+pub fn records_from_batch(batch: &v1::Batch) -> Result<Records, ConvertError> {
+    let list = v1::RecordList::decode(batch.records.as_slice())
+        .map_err(|error| ConvertError::Undecodable(error.to_string()))?;
+    let records = list.records.iter().map(record_from_wire).collect::<Result<_, _>>()?;
+    Ok(Records {
+        node: NodeName(batch.node.clone()),
+        instance: batch.instance.clone(),
+        boot_id: batch.boot_id.clone(),
+        seq: batch.seq,
+        records,
+    })
+}
+
+/// Wire form of a reason.
+#[must_use]
+pub fn absence_to_wire(why: Absence) -> v1::Absence {
+    match why {
+        Absence::NotPresent => v1::Absence::NotPresent,
+        Absence::NotPermitted => v1::Absence::NotPermitted,
+        Absence::Failed => v1::Absence::Failed,
+        Absence::TimedOut => v1::Absence::TimedOut,
+        Absence::NotYet => v1::Absence::NotYet,
+    }
+}
+
+/// A reason from the wire; one that we don't know is a failure to read.
+#[must_use]
+pub fn absence_from_wire(why: i32) -> Absence {
+    match v1::Absence::try_from(why) {
+        Ok(v1::Absence::NotPresent) => Absence::NotPresent,
+        Ok(v1::Absence::NotPermitted) => Absence::NotPermitted,
+        Ok(v1::Absence::TimedOut) => Absence::TimedOut,
+        Ok(v1::Absence::NotYet) => Absence::NotYet,
+        Ok(v1::Absence::Failed | v1::Absence::Unspecified) | Err(_) => Absence::Failed,
+    }
+}
+
+fn reading_to_wire(reading: Reading<f64>) -> Option<v1::Reading> {
+    use v1::reading::Reading as Wire;
+    let reading = match reading {
+        Reading::Value(value) => Wire::Value(value),
+        Reading::Absent(why) => Wire::Absence(absence_to_wire(why) as i32),
+    };
+    Some(v1::Reading { reading: Some(reading) })
+}
+
+fn reading_from_wire(reading: Option<&v1::Reading>) -> Reading<f64> {
+    use v1::reading::Reading as Wire;
+    match reading.and_then(|r| r.reading.as_ref()) {
+        // A value that is no number is a sensor that failed, never a number.
+        Some(Wire::Value(value)) if value.is_finite() => Reading::Value(*value),
+        Some(Wire::Value(_)) => Reading::Absent(Absence::Failed),
+        Some(Wire::Absence(why)) => Reading::Absent(absence_from_wire(*why)),
+        None => Reading::Absent(Absence::NotPresent),
+    }
+}
+
+fn histogram_to_wire(histogram: &LatencyHistogram) -> Option<v1::Histogram> {
+    let longest = histogram.longest();
+    Some(v1::Histogram {
+        v2: histogram.to_v2(),
+        overflows: histogram.overflows(),
+        longest_ns: longest.map(|l| l.latency_ns),
+        longest_at_ns: longest.map_or(0, |l| l.at_ns),
+    })
+}
+
+fn histogram_from_wire(wire: Option<&v1::Histogram>) -> Result<LatencyHistogram, ConvertError> {
+    let wire = wire.ok_or(ConvertError::Missing("histogram"))?;
+    let longest =
+        wire.longest_ns.map(|latency_ns| Longest { latency_ns, at_ns: wire.longest_at_ns });
+    Ok(LatencyHistogram::from_v2(&wire.v2, wire.overflows, longest)?)
+}
+
+/// Wire form of a record.
+#[must_use]
+pub fn record_to_wire(record: &Record) -> v1::Record {
+    let kind = match record {
+        Record::Sample(sample) => Kind::Sample(sample_to_wire(sample)),
+        Record::Work(work) => Kind::Work(work_to_wire(work)),
+        Record::Start(start) => Kind::Start(v1::Start {
+            phase: start.phase.clone(),
+            device: start.device,
+            intended_ns: start.intended_ns,
+            actual_ns: start.actual_ns,
+            claimed_error_ns: start.claimed_error_ns,
+        }),
+        Record::Event(event) => Kind::Event(event_to_wire(event)),
+        Record::Latency(latency) => Kind::Latency(v1::Latency {
+            from_ns: latency.from_ns,
+            to_ns: latency.to_ns,
+            phase: latency.phase.clone(),
+            peer: latency.peer.0.clone(),
+            loaded: latency.loaded,
+            lost: latency.lost,
+            histogram: histogram_to_wire(&latency.histogram),
+        }),
+        Record::Transfer(transfer) => Kind::Transfer(transfer_to_wire(transfer)),
+        Record::Collective(window) => Kind::Collective(collective_to_wire(window)),
+        Record::Loss(loss) => Kind::Loss(v1::Loss {
+            time_ns: loss.time_ns,
+            from_seq: loss.from_seq,
+            to_seq: loss.to_seq,
+            records: loss.records,
+            why: loss.why.clone(),
+        }),
+        Record::Meter(meter) => Kind::Meter(v1::Meter {
+            time_ns: meter.time_ns,
+            domain: meter.domain.clone(),
+            point: meter.point.clone(),
+            value: meter.value,
+            unit: meter.unit.clone(),
+            quality: meter.quality.clone(),
+            clock_error_ms: meter.clock_error_ms,
+        }),
+    };
+    v1::Record { kind: Some(kind) }
+}
+
+/// A record from the wire.
+///
+/// # Errors
+/// When a part that the record needs is missing or unknown.
+pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
+    Ok(match record.kind.as_ref().ok_or(ConvertError::Missing("record"))? {
+        Kind::Sample(sample) => Record::Sample(sample_from_wire(sample)),
+        Kind::Work(work) => Record::Work(work_from_wire(work)?),
+        Kind::Start(start) => Record::Start(Start {
+            phase: start.phase.clone(),
+            device: start.device,
+            intended_ns: start.intended_ns,
+            actual_ns: start.actual_ns,
+            claimed_error_ns: start.claimed_error_ns,
+        }),
+        Kind::Event(event) => Record::Event(event_from_wire(event)?),
+        Kind::Latency(latency) => Record::Latency(Latency {
+            from_ns: latency.from_ns,
+            to_ns: latency.to_ns,
+            phase: latency.phase.clone(),
+            peer: NodeName(latency.peer.clone()),
+            loaded: latency.loaded,
+            lost: latency.lost,
+            histogram: histogram_from_wire(latency.histogram.as_ref())?,
+        }),
+        Kind::Transfer(transfer) => Record::Transfer(transfer_from_wire(transfer)),
+        Kind::Collective(window) => Record::Collective(collective_from_wire(window)?),
+        Kind::Loss(loss) => Record::Loss(Loss {
+            time_ns: loss.time_ns,
+            from_seq: loss.from_seq,
+            to_seq: loss.to_seq,
+            records: loss.records,
+            why: loss.why.clone(),
+        }),
+        Kind::Meter(meter) => Record::Meter(MeterReading {
+            time_ns: meter.time_ns,
+            domain: meter.domain.clone(),
+            point: meter.point.clone(),
+            value: meter.value,
+            unit: meter.unit.clone(),
+            quality: meter.quality.clone(),
+            clock_error_ms: meter.clock_error_ms,
+        }),
+    })
+}
+
+fn sample_to_wire(sample: &Sample) -> v1::Sample {
+    v1::Sample {
+        time_ns: sample.time_ns,
+        device: sample.device,
+        phase: sample.phase.clone(),
+        power_w: reading_to_wire(sample.power_w),
+        temp_c: reading_to_wire(sample.temp_c),
+        clock_mhz: reading_to_wire(sample.clock_mhz),
+        busy: reading_to_wire(sample.busy),
+    }
+}
+
+fn sample_from_wire(sample: &v1::Sample) -> Sample {
+    Sample {
+        time_ns: sample.time_ns,
+        device: sample.device,
+        phase: sample.phase.clone(),
+        power_w: reading_from_wire(sample.power_w.as_ref()),
+        temp_c: reading_from_wire(sample.temp_c.as_ref()),
+        clock_mhz: reading_from_wire(sample.clock_mhz.as_ref()),
+        busy: reading_from_wire(sample.busy.as_ref()),
+    }
+}
+
+fn work_to_wire(work: &Work) -> v1::Work {
+    v1::Work {
+        from_ns: work.from_ns,
+        to_ns: work.to_ns,
+        device: work.device,
+        phase: work.phase.clone(),
+        kernel: work.kernel.word().to_owned(),
+        level: work.level,
+        busy_ns: work.busy_ns,
+        cores: work.cores,
+        flops: work.flops,
+        bytes: work.bytes,
+        blocks: work.blocks,
+        verified: work.verified,
+        mismatches: work.mismatches,
+    }
+}
+
+fn work_from_wire(work: &v1::Work) -> Result<Work, ConvertError> {
+    Ok(Work {
+        from_ns: work.from_ns,
+        to_ns: work.to_ns,
+        device: work.device,
+        phase: work.phase.clone(),
+        kernel: kernel_from_word(&work.kernel)?,
+        level: work.level,
+        busy_ns: work.busy_ns,
+        cores: work.cores,
+        flops: work.flops,
+        bytes: work.bytes,
+        blocks: work.blocks,
+        verified: work.verified,
+        mismatches: work.mismatches,
+    })
+}
+
+fn event_to_wire(event: &Event) -> v1::Event {
+    v1::Event {
+        time_ns: event.time_ns,
+        kind: event_kind_to_wire(event.kind) as i32,
+        phase: event.phase.clone(),
+        device: event.device,
+        core: event.core,
+        injected: event.injected,
+        text: event.text.clone(),
+    }
+}
+
+fn event_from_wire(event: &v1::Event) -> Result<Event, ConvertError> {
+    let unknown = || ConvertError::Unknown { what: "event kind", word: event.kind.to_string() };
+    let kind = v1::EventKind::try_from(event.kind).map_err(|_| unknown())?;
+    Ok(Event {
+        time_ns: event.time_ns,
+        kind: event_kind_from_wire(kind).ok_or_else(unknown)?,
+        phase: event.phase.clone(),
+        device: event.device,
+        core: event.core,
+        injected: event.injected,
+        text: event.text.clone(),
+    })
+}
+
+fn event_kind_to_wire(kind: EventKind) -> v1::EventKind {
+    match kind {
+        EventKind::Sdc => v1::EventKind::Sdc,
+        EventKind::WorkerDied => v1::EventKind::WorkerDied,
+        EventKind::GuardTrip => v1::EventKind::GuardTrip,
+        EventKind::LeaseLost => v1::EventKind::LeaseLost,
+        EventKind::SensorLost => v1::EventKind::SensorLost,
+        EventKind::SensorAbsent => v1::EventKind::SensorAbsent,
+        EventKind::Busy => v1::EventKind::Busy,
+        EventKind::DataPlaneRefused => v1::EventKind::DataPlaneRefused,
+        EventKind::DataPlaneFailed => v1::EventKind::DataPlaneFailed,
+        EventKind::CollectiveWrong => v1::EventKind::CollectiveWrong,
+        EventKind::Idle => v1::EventKind::Idle,
+        EventKind::Note => v1::EventKind::Note,
+        EventKind::Injection => v1::EventKind::Injection,
+    }
+}
+
+fn event_kind_from_wire(kind: v1::EventKind) -> Option<EventKind> {
+    Some(match kind {
+        v1::EventKind::Unspecified => return None,
+        v1::EventKind::Sdc => EventKind::Sdc,
+        v1::EventKind::WorkerDied => EventKind::WorkerDied,
+        v1::EventKind::GuardTrip => EventKind::GuardTrip,
+        v1::EventKind::LeaseLost => EventKind::LeaseLost,
+        v1::EventKind::SensorLost => EventKind::SensorLost,
+        v1::EventKind::SensorAbsent => EventKind::SensorAbsent,
+        v1::EventKind::Busy => EventKind::Busy,
+        v1::EventKind::DataPlaneRefused => EventKind::DataPlaneRefused,
+        v1::EventKind::DataPlaneFailed => EventKind::DataPlaneFailed,
+        v1::EventKind::CollectiveWrong => EventKind::CollectiveWrong,
+        v1::EventKind::Idle => EventKind::Idle,
+        v1::EventKind::Note => EventKind::Note,
+        v1::EventKind::Injection => EventKind::Injection,
+    })
+}
+
+fn transfer_to_wire(transfer: &Transfer) -> v1::Transfer {
+    v1::Transfer {
+        time_ns: transfer.time_ns,
+        phase: transfer.phase.clone(),
+        round: transfer.round,
+        peer: transfer.peer.0.clone(),
+        source_port: transfer.source_port,
+        dest_port: transfer.dest_port,
+        seconds: transfer.seconds,
+        bytes: transfer.bytes,
+        streams: transfer.streams,
+        both_ways: transfer.both_ways,
+        retransmits: reading_to_wire(transfer.retransmits.map(|count| count as f64)),
+        congestion: transfer.congestion.clone(),
+    }
+}
+
+fn transfer_from_wire(transfer: &v1::Transfer) -> Transfer {
+    Transfer {
+        time_ns: transfer.time_ns,
+        phase: transfer.phase.clone(),
+        round: transfer.round,
+        peer: NodeName(transfer.peer.clone()),
+        source_port: transfer.source_port,
+        dest_port: transfer.dest_port,
+        seconds: transfer.seconds,
+        bytes: transfer.bytes,
+        streams: transfer.streams,
+        both_ways: transfer.both_ways,
+        retransmits: reading_from_wire(transfer.retransmits.as_ref()).map(|count| count as u64),
+        congestion: transfer.congestion.clone(),
+    }
+}
+
+fn collective_to_wire(window: &CollectiveWindow) -> v1::CollectiveWindow {
+    v1::CollectiveWindow {
+        from_ns: window.from_ns,
+        to_ns: window.to_ns,
+        phase: window.phase.clone(),
+        op: window.op.word().to_owned(),
+        bytes: window.bytes,
+        rank: window.rank,
+        world_size: window.world_size,
+        operations: window.operations,
+        wrong: window.wrong,
+        durations: histogram_to_wire(&window.durations),
+    }
+}
+
+fn collective_from_wire(window: &v1::CollectiveWindow) -> Result<CollectiveWindow, ConvertError> {
+    Ok(CollectiveWindow {
+        from_ns: window.from_ns,
+        to_ns: window.to_ns,
+        phase: window.phase.clone(),
+        op: CollectiveOp::from_word(&window.op)
+            .ok_or_else(|| ConvertError::Unknown { what: "collective", word: window.op.clone() })?,
+        bytes: window.bytes,
+        rank: window.rank,
+        world_size: window.world_size,
+        operations: window.operations,
+        wrong: window.wrong,
+        durations: histogram_from_wire(window.durations.as_ref())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reading() -> impl Strategy<Value = Reading<f64>> {
+        prop_oneof![
+            (-1e9f64..1e9).prop_map(Reading::Value),
+            Just(Reading::Absent(Absence::NotPresent)),
+            Just(Reading::Absent(Absence::NotPermitted)),
+            Just(Reading::Absent(Absence::Failed)),
+            Just(Reading::Absent(Absence::TimedOut)),
+            Just(Reading::Absent(Absence::NotYet)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn samples_round_trip(time_ns: i64, device: u32, power_w in reading(), busy in reading()) {
+            let sample = Sample { time_ns, device, phase: "soak".into(), power_w, busy, ..Sample::default() };
+            let record = Record::Sample(sample);
+            prop_assert_eq!(record_from_wire(&record_to_wire(&record)), Ok(record));
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let batch = v1::Batch { records: bytes, ..v1::Batch::default() };
+            let _ = records_from_batch(&batch);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_a_failed_reading() {
+        let wire = reading_to_wire(Reading::Value(f64::NAN));
+        assert_eq!(reading_from_wire(wire.as_ref()), Reading::Absent(Absence::Failed));
+    }
+
+    #[test]
+    fn the_rarer_records_round_trip() {
+        let mut histogram = LatencyHistogram::default();
+        histogram.record(1_234, 99);
+        let records = [
+            Record::Latency(Latency {
+                from_ns: 1,
+                to_ns: 2,
+                phase: "rtt".into(),
+                peer: "b".into(),
+                loaded: true,
+                lost: 3,
+                histogram: histogram.clone(),
+            }),
+            Record::Collective(CollectiveWindow {
+                from_ns: 1,
+                to_ns: 2,
+                phase: "c".into(),
+                op: CollectiveOp::AllReduce,
+                bytes: 4,
+                rank: 0,
+                world_size: 2,
+                operations: 1,
+                wrong: 0,
+                durations: histogram,
+            }),
+            Record::Event(Event {
+                time_ns: 5,
+                kind: EventKind::Sdc,
+                phase: "h".into(),
+                device: Some(0),
+                core: Some(1),
+                injected: true,
+                text: "bits".into(),
+            }),
+            Record::Loss(Loss {
+                time_ns: 1,
+                from_seq: 2,
+                to_seq: 3,
+                records: 4,
+                why: "full".into(),
+            }),
+        ];
+        for record in records {
+            assert_eq!(record_from_wire(&record_to_wire(&record)), Ok(record));
+        }
+    }
+}
