@@ -100,6 +100,13 @@ impl LatencyHistogram {
         self.longest
     }
 
+    /// Moves the instant of the longest value to another clock.
+    pub fn map_instants(&mut self, to: impl Fn(i64) -> i64) {
+        if let Some(longest) = &mut self.longest {
+            longest.at_ns = to(longest.at_ns);
+        }
+    }
+
     /// The latency below which `quantile` (0..=1) of the values lie; `None` when empty.
     #[must_use]
     pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {

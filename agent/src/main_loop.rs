@@ -1,0 +1,213 @@
+//! From the command line to a running supervisor, and to its end.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, anyhow, bail};
+use model::id::AgentInstance;
+use model::reading::Absence;
+use proto::convert::absence_to_wire;
+use proto::v1;
+use tokio::sync::{Notify, mpsc};
+
+use crate::clock::AgentClock;
+use crate::hardware::cpu::CpuHardware;
+use crate::hardware::{Device, Hardware};
+use crate::node_facts::{NodeFacts, parse_core_list};
+use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
+use crate::sampler::{self, Sampling};
+use crate::session::{self, SessionParts};
+use crate::spool::{Found, Limits, Spool};
+use crate::supervisor::{Ending, Event, Parts, Supervisor};
+use crate::surroundings::Surroundings;
+use crate::worker::WorkerCommandLine;
+
+/// Messages that wait for the session; more are dropped, and none of them is evidence.
+const OUTBOX_MAX: usize = 1024;
+
+/// Runs the agent or one of its workers until it ends.
+///
+/// # Errors
+/// What a person must mend: options, addresses, state directory.
+pub fn run(options: Options, before: SelfArguments) -> anyhow::Result<()> {
+    match options.command {
+        Some(AgentCommand::Worker(worker)) => crate::worker::run(&worker),
+        None => run_supervisor(&options.agent, before),
+    }
+}
+
+fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Result<()> {
+    let address = resolve(&options.coordinator)?;
+    proto::channel::check_plain_text(address, options.insecure_loopback)
+        .map_err(|why| anyhow!("--coordinator {}: {why}", options.coordinator))?;
+    let root = options.sensor_root.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let facts = NodeFacts::read(Path::new("/"));
+    let node = options
+        .node
+        .clone()
+        .or(facts.host_name.clone().value())
+        .context("this host has no name: give one with --node")?;
+    let cores = match &options.cores {
+        Some(list) => parse_core_list(list).context("--cores")?,
+        None => facts.cores.clone().value().context("no core list in /proc: give --cores")?,
+    };
+    let hardware: Arc<dyn Hardware> = Arc::new(CpuHardware::discover(&root, &cores)?);
+    let devices = hardware.devices();
+    let missing = crate::sensors::Sensors::discover(&root, &cores).absences();
+    let instance = uuid::Uuid::new_v4().to_string();
+    let boot_id = facts.boot_id.clone().value().unwrap_or_default();
+    let spool = open_spool(options, &node, &instance, &boot_id)?;
+    let clock = AgentClock::start(options.false_clock.unwrap_or_default());
+    let hello = v1::Hello {
+        protocol_version: options.false_protocol_version.unwrap_or(proto::PROTOCOL_VERSION),
+        node: node.clone(),
+        instance: instance.clone(),
+        boot_id: boot_id.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        devices: devices.iter().map(device_to_wire).collect(),
+        missing: missing.iter().map(missing_to_wire).collect(),
+    };
+    let (hear, events) = std::sync::mpsc::channel();
+    let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
+    let (spool, spooled) = (Arc::new(Mutex::new(spool)), Arc::new(Notify::new()));
+    let session = SessionParts {
+        coordinator: format!("http://{}", options.coordinator),
+        hello,
+        clock,
+        spool: spool.clone(),
+        spooled: spooled.clone(),
+        hear: hear.clone(),
+    };
+    let wire = start_session(session, messages)?;
+    let sampling = Arc::new(Sampling::default());
+    for device in &devices {
+        let hear = hear.clone();
+        sampler::spawn(hardware.clone(), device.index, sampling.clone(), move |device, at_ns, sensed| {
+            let _ = hear.send(Event::Sensed { device, at_ns, sensed });
+        })?;
+    }
+    let worker_line = WorkerCommandLine {
+        program: std::env::current_exe().context("this program can't find itself")?,
+        before: before.0.into_iter().chain(["worker".into()]).collect(),
+    };
+    let surroundings = Surroundings::watch(Path::new("/"));
+    tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
+    let parts = Parts {
+        node,
+        instance,
+        boot_id,
+        devices,
+        missing,
+        surroundings,
+        clock,
+        spool,
+        spooled,
+        outbox,
+        worker_line,
+        sampling,
+        hear,
+    };
+    // On this thread: workers die with the thread that made them, and this one is the last.
+    Supervisor::new(parts).run(&events);
+    match wire.join() {
+        Ok(outcome) => outcome,
+        Err(_) => bail!("the session's thread panicked"),
+    }
+}
+
+/// The session's thread. It also hears the signals, and it ends the agent when the
+/// coordinator refuses it for good.
+fn start_session(
+    parts: SessionParts,
+    messages: mpsc::Receiver<v1::AgentMessage>,
+) -> anyhow::Result<std::thread::JoinHandle<anyhow::Result<()>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let hear = parts.hear.clone();
+    let serve = move || {
+        runtime.block_on(async {
+            tokio::spawn(signals(hear.clone()));
+            let outcome = session::run(parts, messages).await;
+            if outcome.is_err() {
+                let _ = hear.send(Event::End(Ending::Drop));
+            }
+            outcome.map_err(anyhow::Error::from)
+        })
+    };
+    Ok(std::thread::Builder::new().name("session".into()).spawn(serve)?)
+}
+
+/// The first signal ramps down, the second drops.
+async fn signals(hear: std::sync::mpsc::Sender<Event>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can't be heard: this agent ends only by SIGKILL");
+        return;
+    };
+    let mut how = Ending::Ramp;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if hear.send(Event::End(how)).is_err() {
+            return;
+        }
+        how = Ending::Drop;
+    }
+}
+
+fn open_spool(
+    options: &AgentOptions,
+    node: &str,
+    instance: &str,
+    boot_id: &str,
+) -> anyhow::Result<Spool> {
+    let dir = options.state_dir.clone().unwrap_or_else(|| default_state_dir(node)).join("spool");
+    let limits = Limits { bytes_max: options.spool_bytes_max, ..Limits::default() };
+    let (spool, found) = Spool::open(&dir, &AgentInstance(instance.to_owned()), boot_id, limits)
+        .with_context(|| format!("spool {}", dir.display()))?;
+    for found in found {
+        match found {
+            Found::Damaged { .. } | Found::TornTail { .. } => tracing::warn!(?found, "spool"),
+            _ => tracing::info!(?found, "spool"),
+        }
+    }
+    Ok(spool)
+}
+
+/// `$XDG_STATE_HOME/loadbank/agent-NODE`, as root `/var/lib/loadbank/agent-NODE`.
+fn default_state_dir(node: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let base = match (nix::unistd::geteuid().is_root(), state, home) {
+        (true, ..) => PathBuf::from("/var/lib"),
+        (false, Some(state), _) => state,
+        (false, None, Some(home)) => home.join(".local/state"),
+        (false, None, None) => std::env::temp_dir(),
+    };
+    base.join("loadbank").join(format!("agent-{node}"))
+}
+
+fn resolve(address: &str) -> anyhow::Result<IpAddr> {
+    let mut found = address
+        .to_socket_addrs()
+        .with_context(|| format!("--coordinator {address}: an address is HOST:PORT"))?;
+    let first = found.next().with_context(|| format!("--coordinator {address}: no such host"))?;
+    Ok(first.ip())
+}
+
+fn device_to_wire(device: &Device) -> v1::Device {
+    v1::Device {
+        index: device.index,
+        kind: device.kind.clone(),
+        model: device.model.clone(),
+        cores: device.cores.clone(),
+    }
+}
+
+fn missing_to_wire((what, why): &(String, Absence)) -> v1::MissingSensor {
+    v1::MissingSensor { what: what.clone(), why: absence_to_wire(*why) as i32 }
+}

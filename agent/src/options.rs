@@ -1,0 +1,63 @@
+//! The agent's command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::FalseClock;
+use crate::worker::WorkerOptions;
+
+/// Makes this node part of the load bank. Boots idle; heats only under a lease of its coordinator.
+#[derive(Debug, Parser)]
+#[command(name = "loadbank-agent", version, args_conflicts_with_subcommands = true)]
+pub struct Options {
+    #[command(flatten)]
+    pub agent: AgentOptions,
+    #[command(subcommand)]
+    pub command: Option<AgentCommand>,
+}
+
+/// Internal verbs.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Runs one device's load or the data plane; started by the agent itself.
+    #[command(hide = true)]
+    Worker(WorkerOptions),
+}
+
+/// Options of the supervisor.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AgentOptions {
+    /// Coordinator to serve, HOST:PORT.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7733")]
+    pub coordinator: String,
+    /// Name of this node in site and report [default: the host's name].
+    #[arg(long)]
+    pub node: Option<String>,
+    /// Holds the spool: what was measured and is not acknowledged yet.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Cores to load, such as 0-3,8 [default: all that this process may use].
+    #[arg(long, value_name = "LIST")]
+    pub cores: Option<String>,
+    /// Plain text, for one machine only: the coordinator must have a loopback address.
+    #[arg(long)]
+    pub insecure_loopback: bool,
+    /// Most bytes of measurements kept while no coordinator takes them.
+    #[arg(long, value_name = "BYTES", default_value_t = crate::spool::BYTES_MAX_DEFAULT)]
+    pub spool_bytes_max: u64,
+    /// Sensors are looked for below this root instead of /.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub sensor_root: Option<PathBuf>,
+    /// Tests: a clock that is off by OFFSET_NS,DRIFT_PPB,EPOCH_NS.
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub false_clock: Option<FalseClock>,
+    /// Tests: say Hello with another protocol version.
+    #[arg(long, hide = true)]
+    pub false_protocol_version: Option<u32>,
+}
+
+/// Arguments with which this program starts its own workers: those before `worker`.
+#[derive(Debug, Clone, Default)]
+pub struct SelfArguments(pub Vec<OsString>);

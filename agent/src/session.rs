@@ -1,0 +1,266 @@
+//! The session with the coordinator, and the upload of the spool: the only part of the
+//! agent on an async runtime. It decides nothing; it comes back by itself.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proto::channel::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
+use proto::v1;
+use proto::v1::agent_service_client::AgentServiceClient;
+use tokio::sync::{Notify, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::clock::AgentClock;
+use crate::spool::Spool;
+use crate::supervisor::Event;
+
+/// Waits between attempts to connect: short, because a run may be waiting; doubled up to
+/// the longest, because ten thousand agents may come back at once.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// See [`RETRY_FIRST`].
+const RETRY_LAST: Duration = Duration::from_secs(5);
+/// Messages that wait for the wire.
+const WIRE_QUEUE_MAX: usize = 256;
+/// Bytes of the spool that one look takes.
+const UPLOAD_BYTES_MAX: usize = 1024 * 1024;
+/// Without a sign from the supervisor the spool is looked at this often.
+const UPLOAD_PAUSE: Duration = Duration::from_millis(500);
+/// A goodbye gets this long to leave.
+const GOODBYE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a session is made of.
+pub struct SessionParts {
+    /// `http://host:port`.
+    pub coordinator: String,
+    pub hello: v1::Hello,
+    pub clock: AgentClock,
+    pub spool: Arc<Mutex<Spool>>,
+    pub spooled: Arc<Notify>,
+    pub hear: std::sync::mpsc::Sender<Event>,
+}
+
+/// Why a session can never be.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("{0}: {1}; an address is HOST:PORT")]
+    Address(String, tonic::transport::Error),
+    #[error("the coordinator refuses this agent: {0}")]
+    Refused(String),
+}
+
+/// How one session ended.
+enum Over {
+    Lost(String),
+    /// The supervisor closed its outbox: the agent ends.
+    Left,
+    Refused(String),
+}
+
+/// Keeps a session until the supervisor is gone.
+///
+/// # Errors
+/// When the address is none, or the coordinator refuses us for good.
+pub async fn run(
+    parts: SessionParts,
+    mut outbox: mpsc::Receiver<v1::AgentMessage>,
+) -> Result<(), SessionError> {
+    let endpoint = Endpoint::from_shared(parts.coordinator.clone())
+        .map_err(|error| SessionError::Address(parts.coordinator.clone(), error))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    let mut pause = RETRY_FIRST;
+    let mut said = String::new();
+    loop {
+        match one_session(&endpoint, &parts, &mut outbox, &mut pause).await {
+            Over::Left => return Ok(()),
+            Over::Refused(why) => return Err(SessionError::Refused(why)),
+            Over::Lost(why) if why != said => {
+                tracing::warn!(coordinator = %parts.coordinator, %why, "no session; trying again");
+                said = why;
+            }
+            Over::Lost(_) => {}
+        }
+        // What was meant for the coordinator while there is none is stale when it is back.
+        if drain_for(&mut outbox, pause).await {
+            return Ok(());
+        }
+        pause = (pause * 2).min(RETRY_LAST);
+    }
+}
+
+/// Throws messages away for a while; true when the supervisor is gone.
+async fn drain_for(outbox: &mut mpsc::Receiver<v1::AgentMessage>, pause: Duration) -> bool {
+    let until = tokio::time::Instant::now() + pause;
+    loop {
+        match tokio::time::timeout_at(until, outbox.recv()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+async fn one_session(
+    endpoint: &Endpoint,
+    parts: &SessionParts,
+    outbox: &mut mpsc::Receiver<v1::AgentMessage>,
+    pause: &mut Duration,
+) -> Over {
+    let channel = match endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(error) => return Over::Lost(chain(&error)),
+    };
+    let mut client =
+        AgentServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let (wire, queue) = mpsc::channel(WIRE_QUEUE_MAX);
+    let hello = v1::agent_message::Kind::Hello(parts.hello.clone());
+    let _ = wire.send(v1::AgentMessage { kind: Some(hello) }).await;
+    let mut inbox = match client.session(ReceiverStream::new(queue)).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return Over::Lost(status.message().to_owned()),
+    };
+    let mut upload: Option<tokio::task::JoinHandle<()>> = None;
+    let over = loop {
+        tokio::select! {
+            incoming = inbox.message() => match incoming {
+                Ok(Some(message)) => {
+                    use v1::coordinator_message::Kind;
+                    match message.kind {
+                        Some(Kind::ClockProbe(probe)) => answer_probe(parts, &wire, &probe),
+                        Some(Kind::Welcome(_)) => {
+                            *pause = RETRY_FIRST;
+                            tracing::info!(coordinator = %parts.coordinator, "session open");
+                            upload = Some(start_upload(parts, channel.clone()));
+                        }
+                        Some(Kind::Refusal(refusal)) if refusal.retry => break Over::Lost(refusal.why),
+                        Some(Kind::Refusal(refusal)) => break Over::Refused(refusal.why),
+                        _ => { let _ = parts.hear.send(Event::Message(message)); }
+                    }
+                }
+                Ok(None) => break Over::Lost("the coordinator closed the session".to_owned()),
+                Err(status) => break Over::Lost(status.message().to_owned()),
+            },
+            outgoing = outbox.recv() => match outgoing {
+                Some(message) => { let _ = wire.try_send(message); }
+                None => {
+                    let why = "the agent ends".to_owned();
+                    let goodbye = v1::agent_message::Kind::Goodbye(v1::Goodbye { why });
+                    let _ = wire.send(v1::AgentMessage { kind: Some(goodbye) }).await;
+                    tokio::time::sleep(GOODBYE_PAUSE).await;
+                    break Over::Left;
+                }
+            },
+        }
+    };
+    if let Some(upload) = upload {
+        upload.abort();
+    }
+    over
+}
+
+/// Stamps as near to the wire as we are.
+fn answer_probe(parts: &SessionParts, wire: &mpsc::Sender<v1::AgentMessage>, probe: &v1::ClockProbe) {
+    let received_ns = parts.clock.now_ns();
+    let reply = v1::ClockReply {
+        probe_id: probe.probe_id,
+        probe_sent_ns: probe.sent_ns,
+        received_ns,
+        replied_ns: parts.clock.now_ns(),
+    };
+    let kind = Some(v1::agent_message::Kind::ClockReply(reply));
+    let _ = wire.try_send(v1::AgentMessage { kind });
+}
+
+fn start_upload(parts: &SessionParts, channel: Channel) -> tokio::task::JoinHandle<()> {
+    let (spool, spooled) = (parts.spool.clone(), parts.spooled.clone());
+    let node = parts.hello.node.clone();
+    tokio::spawn(async move {
+        loop {
+            if let Err(status) = upload(channel.clone(), &node, &spool, &spooled).await {
+                tracing::warn!(why = %status.message(), "upload broke; trying again");
+            }
+            tokio::time::sleep(RETRY_FIRST).await;
+        }
+    })
+}
+
+/// Sends everything that is not acknowledged, in order, and what comes after it.
+async fn upload(
+    channel: Channel,
+    node: &str,
+    spool: &Mutex<Spool>,
+    spooled: &Notify,
+) -> Result<(), tonic::Status> {
+    let mut client = AgentServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let (wire, queue) = mpsc::channel(WIRE_QUEUE_MAX);
+    let mut acks = client.upload(ReceiverStream::new(queue)).await?.into_inner();
+    let mut cursor = locked(spool).cursor();
+    loop {
+        let batches = locked(spool).next_batches(&mut cursor, UPLOAD_BYTES_MAX);
+        let more = !batches.is_empty();
+        for entry in batches {
+            let batch = v1::Batch {
+                run_id: entry.run.0,
+                node: node.to_owned(),
+                instance: entry.instance.0,
+                boot_id: entry.boot_id,
+                seq: entry.seq,
+                records: entry.payload,
+            };
+            // A full queue waits for acks to be taken, below.
+            let mut batch = Some(batch);
+            while let Some(unsent) = batch.take() {
+                match wire.try_send(unsent) {
+                    Ok(()) => {}
+                    Err(mpsc::error::TrySendError::Full(unsent)) => {
+                        batch = Some(unsent);
+                        take_ack(&mut acks, spool).await?;
+                    }
+                    Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
+                }
+            }
+        }
+        if more {
+            continue;
+        }
+        tokio::select! {
+            outcome = take_ack(&mut acks, spool) => outcome?,
+            () = spooled.notified() => {}
+            () = tokio::time::sleep(UPLOAD_PAUSE) => {}
+        }
+    }
+}
+
+async fn take_ack(
+    acks: &mut tonic::Streaming<v1::BatchAck>,
+    spool: &Mutex<Spool>,
+) -> Result<(), tonic::Status> {
+    let ack = acks.message().await?.ok_or_else(|| tonic::Status::unavailable("upload closed"))?;
+    // A run that this coordinator does not know may be known to another: keep it.
+    if !ack.unknown_run {
+        locked(spool).ack(&ack.run_id, &ack.instance, ack.seq);
+    }
+    Ok(())
+}
+
+fn locked(spool: &Mutex<Spool>) -> std::sync::MutexGuard<'_, Spool> {
+    spool.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let next = cause.to_string();
+        if !words.contains(&next) {
+            words = format!("{words}: {next}");
+        }
+        source = cause.source();
+    }
+    words
+}

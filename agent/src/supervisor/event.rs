@@ -1,0 +1,28 @@
+//! What reaches the supervisor.
+
+use proto::v1;
+
+use crate::hardware::Sensed;
+use crate::worker::{Output, Slot};
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// From the coordinator.
+    Message(v1::CoordinatorMessage),
+    /// From a sampler; `at_ns` is CLOCK_MONOTONIC when the reading was done.
+    Sensed { device: u32, at_ns: u64, sensed: Sensed },
+    /// From a worker process.
+    Worker { slot: Slot, generation: u64, output: Output },
+    /// The process was asked to end.
+    End(Ending),
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Loads down over the ramp first.
+    Ramp,
+    /// At once.
+    Drop,
+}

@@ -1,0 +1,271 @@
+//! The supervisor: one loop on one permanent thread that owns lease, guard, workers and
+//! what is recorded. Everything reaches it as an [`Event`]; it never blocks on any of them.
+
+mod event;
+mod orders;
+mod record;
+mod run;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use model::id::RunId;
+use model::reading::Absence;
+use model::record::EventKind;
+use proto::v1;
+use tokio::sync::{Notify, mpsc};
+
+pub use event::{Event, Ending};
+use run::Run;
+use status::LastWork;
+
+use crate::clock::{AgentClock, monotonic_ns};
+use crate::guard::{self, Guard};
+use crate::hardware::{Device, Sensed};
+use crate::lease::{self, Lease, LeaseKey};
+use crate::sampler::Sampling;
+use crate::spool::Spool;
+use crate::surroundings::Surroundings;
+use crate::worker::{Slot, Worker, WorkerCommandLine};
+
+/// The loop looks at its timers at least this often.
+const TICK: Duration = Duration::from_millis(100);
+/// Distance of status messages.
+const STATUS_NS: u64 = 1_000_000_000;
+/// A worker that was told to be idle and still heats after this long beyond its ramp dies.
+const IDLE_GRACE_NS: u64 = 500_000_000;
+
+/// What a supervisor is made of.
+pub struct Parts {
+    pub node: String,
+    pub instance: String,
+    pub boot_id: String,
+    pub devices: Vec<Device>,
+    /// Sensors that this machine does not have.
+    pub missing: Vec<(String, Absence)>,
+    /// Who else uses this node, kept fresh by a thread of its own.
+    pub surroundings: Arc<Surroundings>,
+    pub clock: AgentClock,
+    pub spool: Arc<Mutex<Spool>>,
+    /// Woken when the spool has something to send.
+    pub spooled: Arc<Notify>,
+    /// Messages to the coordinator; dropped while there is no session.
+    pub outbox: mpsc::Sender<v1::AgentMessage>,
+    pub worker_line: WorkerCommandLine,
+    pub sampling: Arc<Sampling>,
+    /// Into this loop, for the threads that it starts.
+    pub hear: std::sync::mpsc::Sender<Event>,
+}
+
+/// The supervisor.
+pub struct Supervisor {
+    parts: Parts,
+    lease: Lease,
+    guards: BTreeMap<u32, Guard>,
+    run: Option<Run>,
+    workers: BTreeMap<Slot, Worker>,
+    generation: u64,
+    sensed: BTreeMap<u32, Sensed>,
+    last_work: BTreeMap<u32, LastWork>,
+    status_at_ns: u64,
+    records_lost: u64,
+    ending: Option<Ending>,
+}
+
+impl Supervisor {
+    /// Boots idle.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let guards = parts
+            .devices
+            .iter()
+            .map(|device| (device.index, Guard::new(device.index, guard::Limits::default())))
+            .collect();
+        Self {
+            parts,
+            lease: Lease::new(),
+            guards,
+            run: None,
+            workers: BTreeMap::new(),
+            generation: 0,
+            sensed: BTreeMap::new(),
+            last_work: BTreeMap::new(),
+            status_at_ns: 0,
+            records_lost: 0,
+            ending: None,
+        }
+    }
+
+    /// Runs until an [`Event::End`] was dealt with: loads down, workers gone.
+    pub fn run(mut self, events: &Receiver<Event>) {
+        loop {
+            match events.recv_timeout(self.patience()) {
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.ending = Some(Ending::Drop),
+            }
+            self.pass_time();
+            if self.ending.is_some() && self.all_idle() {
+                self.end_run();
+                return;
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let now_ns = monotonic_ns();
+        let deadlines = [self.lease.next_deadline(), self.run.as_ref().and_then(Run::next_deadline)];
+        let nearest = deadlines.into_iter().flatten().min().unwrap_or(u64::MAX);
+        TICK.min(Duration::from_nanos(nearest.saturating_sub(now_ns)))
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Message(message) => self.take_message(message),
+            Event::Sensed { device, at_ns, sensed } => self.take_sensed(device, at_ns, sensed),
+            Event::Worker { slot, generation, output } => {
+                self.take_output(slot, generation, output);
+            }
+            Event::End(how) => self.take_end(how),
+        }
+    }
+
+    fn take_message(&mut self, message: v1::CoordinatorMessage) {
+        use v1::coordinator_message::Kind;
+        match message.kind {
+            Some(Kind::LeaseGrant(grant)) => {
+                let key = LeaseKey { run: RunId(grant.run_id), lease: grant.lease_id };
+                self.step_lease(lease::Event::Granted {
+                    key,
+                    request: grant.request_id,
+                    ttl_ns: u64::from(grant.ttl_ms) * 1_000_000,
+                    ramp_ns: u64::from(grant.ramp_ms) * 1_000_000,
+                });
+            }
+            Some(Kind::Prepare(prepare)) => self.prepare(prepare),
+            Some(Kind::Arm(arm)) => self.arm(arm),
+            Some(Kind::Go(go)) => self.go(&go),
+            Some(Kind::Stop(stop)) if self.is_run(&stop.run_id) => {
+                let event = match stop.drop {
+                    true => lease::Event::Drop,
+                    false => lease::Event::Stop {
+                        ramp_ns: Some(u64::from(stop.ramp_ms) * 1_000_000),
+                    },
+                };
+                if let Some(run) = &mut self.run {
+                    run.stop_asked(stop.why);
+                }
+                self.step_lease(event);
+                self.say_idle_if_stopped();
+            }
+            Some(Kind::Finish(finish)) if self.is_run(&finish.run_id) => self.end_run(),
+            // Clock probes and the opening are the session's own.
+            _ => {}
+        }
+    }
+
+    fn take_sensed(&mut self, device: u32, at_ns: u64, sensed: Sensed) {
+        self.step_guard(device, guard::Event::Sensed(sensed.clone()));
+        self.record_sample(device, at_ns, &sensed);
+        self.sensed.insert(device, sensed);
+    }
+
+    fn take_end(&mut self, how: Ending) {
+        let event = match how {
+            Ending::Ramp => lease::Event::Stop { ramp_ns: None },
+            Ending::Drop => lease::Event::Drop,
+        };
+        // A second signal overtakes a ramp.
+        self.ending = Some(how);
+        self.step_lease(event);
+    }
+
+    fn pass_time(&mut self) {
+        let now_ns = monotonic_ns();
+        self.step_lease(lease::Event::Tick);
+        for device in self.guards.keys().copied().collect::<Vec<_>>() {
+            self.step_guard(device, guard::Event::Tick);
+        }
+        self.end_phase_if_due(now_ns);
+        self.kill_overdue(now_ns);
+        if now_ns >= self.status_at_ns {
+            self.status_at_ns = now_ns + STATUS_NS;
+            self.say_status(now_ns);
+        }
+    }
+
+    fn step_lease(&mut self, event: lease::Event) {
+        for action in self.lease.step(monotonic_ns(), event) {
+            self.act_on_lease(action);
+        }
+    }
+
+    fn act_on_lease(&mut self, action: lease::Action) {
+        use v1::agent_message::Kind;
+        match action {
+            lease::Action::Request { key, request } => {
+                let run_id = key.run.0;
+                let request = v1::LeaseRequest { request_id: request, run_id, lease_id: key.lease };
+                self.say(Kind::LeaseRequest(request));
+            }
+            lease::Action::HeatAllowed => self.answer_pending_arm(),
+            lease::Action::Ramp { over_ns, why } => {
+                if why == lease::End::LeaseLost {
+                    let text = "no renewal came in time: ramping down".to_owned();
+                    self.record_event(EventKind::LeaseLost, None, text);
+                }
+                self.stop_traffic();
+                self.ramp_all(over_ns);
+            }
+            lease::Action::Drop { .. } => {
+                self.stop_traffic();
+                self.drop_all();
+            }
+            lease::Action::MustBeIdle { why } => {
+                self.kill_heating();
+                if why == lease::End::LeaseLost {
+                    self.abandon_workers();
+                }
+            }
+            lease::Action::Refused { why, .. } => tracing::warn!(%why, "arm refused"),
+        }
+    }
+
+    fn step_guard(&mut self, device: u32, event: guard::Event) {
+        let Some(guard) = self.guards.get_mut(&device) else { return };
+        for guard::Action::Drop { device, why } in guard.step(monotonic_ns(), event) {
+            self.drop_device(device, &why);
+        }
+    }
+
+    /// The guard outranks the plan: the device is idle now, whatever else goes on.
+    fn drop_device(&mut self, device: u32, why: &guard::Trip) {
+        let Some(run) = &mut self.run else { return };
+        run.tripped.insert(device);
+        let run_id = run.id().to_owned();
+        if let Some(mut worker) = self.workers.remove(&Slot::Device(device)) {
+            worker.kill();
+        }
+        self.record_event(EventKind::GuardTrip, Some(device), why.to_string());
+        let tripped = v1::Tripped { run_id, device, why: why.to_string() };
+        self.say(v1::agent_message::Kind::Tripped(tripped));
+    }
+
+    /// Who else uses this node now, a line each.
+    fn warnings(&self) -> Vec<String> {
+        self.parts.surroundings.warnings()
+    }
+
+    fn is_run(&self, id: &str) -> bool {
+        self.run.as_ref().is_some_and(|run| run.id() == id)
+    }
+
+    /// Queues a message; without a session, or with a full queue, it is gone: whatever must
+    /// not be lost is in the spool.
+    fn say(&self, kind: v1::agent_message::Kind) {
+        let _ = self.parts.outbox.try_send(v1::AgentMessage { kind: Some(kind) });
+    }
+}

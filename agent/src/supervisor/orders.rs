@@ -1,0 +1,355 @@
+//! What the coordinator orders, and how it reaches the workers.
+
+use std::time::Duration;
+
+use model::id::RunId;
+use model::record::EventKind;
+use proto::v1;
+use proto::v1::worker_command::Kind as Command;
+
+use super::run::{Run, TimedPhase, waveform_of};
+use super::{Event, IDLE_GRACE_NS, Supervisor};
+use crate::clock::monotonic_ns;
+use crate::guard;
+use crate::lease::{self, Heat, LeaseKey};
+use crate::worker::{Output, Slot, Worker};
+
+/// A load order outlives its phase by this, so that the ramp at its end has something to
+/// ramp; the supervisor ends it.
+const ORDER_TAIL_NS: u64 = 5_000_000_000;
+/// Longest phase taken from the wire: a month.
+const PHASE_NS_MAX: u64 = 31 * 24 * 3600 * 1_000_000_000;
+
+impl Supervisor {
+    /// Joins a run: workers and data port, no heat.
+    pub(super) fn prepare(&mut self, prepare: v1::Prepare) {
+        let other = self.run.as_ref().is_some_and(|run| run.id() != prepare.run_id);
+        if other && !self.all_idle() {
+            let run_id = prepare.run_id;
+            let why = "this node is busy with another run".to_owned();
+            self.say_prepared(run_id, Err(why));
+            return;
+        }
+        self.abandon_workers();
+        self.parts.sampling.set_interval(Duration::from_millis(prepare.sample_interval_ms.into()));
+        let limits = guard::Limits { device_temp_c: prepare.device_temp_limit_c };
+        for guard in self.guards.values_mut() {
+            guard.reset(monotonic_ns(), limits);
+        }
+        let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
+        self.run = Some(Run::new(prepare));
+        self.record_surroundings();
+        if let Err(error) = self.start_workers() {
+            let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
+            self.say_prepared(run_id, Err(format!("workers can't be started: {error}")));
+            return;
+        }
+        self.step_lease(lease::Event::Arm(key));
+    }
+
+    fn start_workers(&mut self) -> std::io::Result<()> {
+        for device in self.parts.devices.clone() {
+            self.start_worker(Slot::Device(device.index), &device.cores)?;
+        }
+        let cores: Vec<u32> =
+            self.parts.devices.iter().flat_map(|d| d.cores.iter().copied()).collect();
+        self.start_worker(Slot::Fabric, &cores)?;
+        let Some(run) = &self.run else { return Ok(()) };
+        let listen = v1::WorkerListen {
+            address: "127.0.0.1:0".to_owned(),
+            data_token: run.prepare.data_token.clone(),
+            congestion: run.prepare.congestion.clone(),
+        };
+        self.tell(Slot::Fabric, Command::Listen(listen));
+        Ok(())
+    }
+
+    fn start_worker(&mut self, slot: Slot, cores: &[u32]) -> std::io::Result<()> {
+        self.generation += 1;
+        let hear = self.parts.hear.clone();
+        let worker =
+            Worker::spawn(&self.parts.worker_line, slot, self.generation, cores, move |slot, generation, output| {
+                let _ = hear.send(Event::Worker { slot, generation, output });
+            })?;
+        self.workers.insert(slot, worker);
+        Ok(())
+    }
+
+    pub(super) fn say_prepared(&mut self, run_id: String, outcome: Result<String, String>) {
+        let warnings = self.warnings();
+        let (ok, why, data_address) = match outcome {
+            Ok(address) => (true, String::new(), address),
+            Err(why) => (false, why, String::new()),
+        };
+        let prepared = v1::Prepared { run_id, ok, why, data_address, warnings };
+        self.say(v1::agent_message::Kind::Prepared(prepared));
+    }
+
+    /// Takes the next phase in; READY goes out once the lease allows heat.
+    pub(super) fn arm(&mut self, arm: v1::Arm) {
+        let heats = arm.load.is_some() || arm.loaded;
+        let allowed = matches!(self.lease.heat(monotonic_ns()), Heat::Full { .. });
+        let Some(run) = self.run.as_mut().filter(|run| run.id() == arm.run_id) else { return };
+        if run.stopping.is_some() {
+            return;
+        }
+        run.armed = Some(arm);
+        run.ready_owed = true;
+        if allowed || !heats {
+            self.answer_pending_arm();
+        }
+    }
+
+    pub(super) fn answer_pending_arm(&mut self) {
+        let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
+        let Some(arm) = &run.armed else { return };
+        let why = refusal(arm);
+        run.ready_owed = false;
+        let ready = v1::Ready {
+            run_id: arm.run_id.clone(),
+            phase_index: arm.phase_index,
+            attempt: arm.attempt,
+            ok: why.is_none(),
+            why: why.unwrap_or_default(),
+        };
+        self.say(v1::agent_message::Kind::Ready(ready));
+    }
+
+    /// The armed phase begins at this instant of our clock.
+    pub(super) fn go(&mut self, go: &v1::Go) {
+        let start_ns = self.parts.clock.monotonic(go.start_ns);
+        let Some(run) = self.run.as_mut().filter(|run| run.id() == go.run_id) else { return };
+        let fits = run
+            .armed
+            .as_ref()
+            .is_some_and(|arm| (arm.phase_index, arm.attempt) == (go.phase_index, go.attempt));
+        if !fits {
+            return;
+        }
+        let Some(arm) = run.armed.take() else { return };
+        let phase = TimedPhase {
+            name: arm.phase.clone(),
+            start_ns,
+            end_ns: start_ns + arm.duration_ns.min(PHASE_NS_MAX),
+            waveform: waveform_of(&arm),
+            loaded: arm.loaded,
+            claimed_error_ns: go.claimed_error_ns,
+            ended: false,
+        };
+        run.push(phase.clone());
+        let late_ns = monotonic_ns().saturating_sub(start_ns);
+        if late_ns > 0 {
+            let text = format!("GO came {late_ns} ns after its instant");
+            self.record_event(EventKind::Note, None, text);
+        }
+        self.order_loads(&arm, &phase);
+        self.order_traffic(&arm, &phase);
+    }
+
+    fn order_loads(&mut self, arm: &v1::Arm, phase: &TimedPhase) {
+        let Some(load) = &arm.load else { return };
+        if !matches!(self.lease.heat(monotonic_ns()), Heat::Full { .. }) {
+            self.record_event(EventKind::LeaseLost, None, "no lease at GO: not heated".to_owned());
+            return;
+        }
+        for device in self.parts.devices.clone() {
+            let tripped = self.run.as_ref().is_some_and(|run| run.tripped.contains(&device.index));
+            if tripped {
+                continue;
+            }
+            let order = v1::WorkerLoad {
+                load: Some(load.clone()),
+                start_ns: phase.start_ns,
+                end_ns: phase.end_ns + ORDER_TAIL_NS,
+                inject: self.take_injection(device.index),
+            };
+            self.tell(Slot::Device(device.index), Command::Load(order));
+            if let Some(worker) = self.workers.get_mut(&Slot::Device(device.index)) {
+                (worker.idle, worker.kill_at_ns) = (false, None);
+            }
+        }
+    }
+
+    fn order_traffic(&mut self, arm: &v1::Arm, phase: &TimedPhase) {
+        // One alone has nobody to talk to; the report says what was not measured.
+        let Some(mine) = arm.peers.iter().find(|peer| peer.node == self.parts.node) else { return };
+        if arm.peers.len() < 2 {
+            return;
+        }
+        let order = v1::WorkerTraffic {
+            phase: phase.name.clone(),
+            start_ns: phase.start_ns,
+            end_ns: phase.end_ns,
+            rank: mine.rank,
+            peers: arm.peers.clone(),
+            traffic: arm.traffic.clone(),
+            loaded: phase.loaded,
+        };
+        self.tell(Slot::Fabric, Command::Traffic(order));
+    }
+
+    /// The injection that is meant for a device, once.
+    fn take_injection(&mut self, device: u32) -> Option<v1::Injection> {
+        let node = self.parts.node.clone();
+        let run = self.run.as_mut()?;
+        let place = run
+            .prepare
+            .injections
+            .iter()
+            .position(|injection| injection.node == node && injection.device == device)?;
+        run.injected = true;
+        let injection = run.prepare.injections.remove(place);
+        let text = format!("core {} after {} blocks", injection.core, injection.after_blocks);
+        self.record_event(EventKind::Injection, Some(device), text);
+        Some(injection)
+    }
+
+    /// At the end of a phase its loads come down, unless the next phase takes them over.
+    pub(super) fn end_phase_if_due(&mut self, now_ns: u64) {
+        let Some(run) = &mut self.run else { return };
+        let Some(place) = run.phases.iter().position(|p| !p.ended && now_ns >= p.end_ns) else {
+            return;
+        };
+        let end_ns = run.phases[place].end_ns;
+        run.phases[place].ended = true;
+        let heated = run.phases[place].waveform.is_some();
+        let handed_over =
+            run.phases.iter().any(|p| p.waveform.is_some() && p.start_ns >= end_ns && p.end_ns > now_ns);
+        let ramp_ns = u64::from(run.prepare.ramp_ms) * 1_000_000;
+        if heated && !handed_over {
+            self.ramp_all(ramp_ns);
+        }
+    }
+
+    pub(super) fn ramp_all(&mut self, over_ns: u64) {
+        let kill_at_ns = monotonic_ns() + over_ns + IDLE_GRACE_NS;
+        self.tell_heating(Command::Ramp(v1::WorkerRamp { over_ns }), kill_at_ns);
+    }
+
+    pub(super) fn drop_all(&mut self) {
+        let kill_at_ns = monotonic_ns() + IDLE_GRACE_NS;
+        self.tell_heating(Command::Drop(v1::WorkerDrop {}), kill_at_ns);
+    }
+
+    fn tell_heating(&mut self, command: Command, kill_at_ns: u64) {
+        let heating: Vec<Slot> = self
+            .workers
+            .iter()
+            .filter(|(slot, worker)| matches!(slot, Slot::Device(_)) && !worker.idle)
+            .map(|(slot, _)| *slot)
+            .collect();
+        for slot in heating {
+            self.tell(slot, command.clone());
+            if let Some(worker) = self.workers.get_mut(&slot) {
+                worker.kill_at_ns = Some(worker.kill_at_ns.map_or(kill_at_ns, |at| at.min(kill_at_ns)));
+            }
+        }
+    }
+
+    pub(super) fn stop_traffic(&mut self) {
+        self.tell(Slot::Fabric, Command::Drop(v1::WorkerDrop {}));
+    }
+
+    /// Tells a worker; one that does not take it is killed.
+    fn tell(&mut self, slot: Slot, command: Command) {
+        let Some(worker) = self.workers.get_mut(&slot) else { return };
+        if let Err(error) = worker.tell(command) {
+            worker.kill();
+            self.workers.remove(&slot);
+            let device = match slot {
+                Slot::Device(index) => Some(index),
+                Slot::Fabric => None,
+            };
+            let text = format!("{slot:?} took no order and was killed: {error}");
+            self.record_event(EventKind::WorkerDied, device, text);
+        }
+    }
+
+    /// The last resort: whoever should be idle by now and is not, dies.
+    pub(super) fn kill_overdue(&mut self, now_ns: u64) {
+        let overdue: Vec<Slot> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| !worker.idle && worker.kill_at_ns.is_some_and(|at| now_ns >= at))
+            .map(|(slot, _)| *slot)
+            .collect();
+        for slot in overdue {
+            self.kill_worker(slot, "did not come to idle in time");
+        }
+        self.say_idle_if_stopped();
+    }
+
+    pub(super) fn kill_heating(&mut self) {
+        let heating: Vec<Slot> =
+            self.workers.iter().filter(|(_, w)| !w.idle).map(|(slot, _)| *slot).collect();
+        for slot in heating {
+            self.kill_worker(slot, "still heated when no heat was allowed");
+        }
+        self.say_idle_if_stopped();
+    }
+
+    fn kill_worker(&mut self, slot: Slot, why: &str) {
+        if let Some(mut worker) = self.workers.remove(&slot) {
+            worker.kill();
+            let device = match slot {
+                Slot::Device(index) => Some(index),
+                Slot::Fabric => None,
+            };
+            self.record_event(EventKind::WorkerDied, device, format!("{slot:?} killed: {why}"));
+        }
+    }
+
+    /// Ends every worker process: no heat, no data port.
+    pub(super) fn abandon_workers(&mut self) {
+        self.workers.clear();
+        self.last_work.clear();
+    }
+
+    pub(super) fn all_idle(&self) -> bool {
+        self.workers.values().all(|worker| worker.idle)
+    }
+
+    pub(super) fn say_idle_if_stopped(&mut self) {
+        let idle = self.all_idle();
+        let at_ns = self.parts.clock.now_ns();
+        let Some(run) = self.run.as_mut() else { return };
+        let Some(why) = run.stopping.clone().filter(|_| idle && !run.idle_said) else { return };
+        run.idle_said = true;
+        let run_id = run.id().to_owned();
+        self.record_event(EventKind::Idle, None, format!("all devices idle: {why}"));
+        self.say(v1::agent_message::Kind::Idle(v1::Idle { run_id, at_ns, why }));
+    }
+
+    /// Our part in the run is over: workers end, what is left lies in the spool.
+    pub(super) fn end_run(&mut self) {
+        self.step_lease(lease::Event::Drop);
+        self.abandon_workers();
+        let Some(run) = self.run.take() else { return };
+        let last_seq = self.last_seq(run.id());
+        let closed = v1::Closed {
+            run_id: run.id().to_owned(),
+            instance: self.parts.instance.clone(),
+            last_seq,
+        };
+        self.say(v1::agent_message::Kind::Closed(closed));
+    }
+
+    pub(super) fn take_output(&mut self, slot: Slot, generation: u64, output: Output) {
+        let current = self.workers.get(&slot).is_some_and(|w| w.generation == generation);
+        if !current {
+            return;
+        }
+        match output {
+            Output::Report(report) => self.take_report(slot, report),
+            Output::Ended => {
+                self.kill_worker(slot, "its process ended by itself");
+                self.say_idle_if_stopped();
+            }
+        }
+    }
+}
+
+fn refusal(arm: &v1::Arm) -> Option<String> {
+    let load = arm.load.as_ref()?;
+    proto::convert::load_from_wire(load).err().map(|error| error.to_string())
+}

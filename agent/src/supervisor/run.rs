@@ -1,0 +1,107 @@
+//! The run that this agent takes part in, and its phases.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use model::load::Waveform;
+use proto::convert::load_from_wire;
+use proto::v1;
+
+/// Phases whose reports may still come.
+const PHASES_KEPT: usize = 8;
+
+/// A phase that was given its instant. Instants are CLOCK_MONOTONIC.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TimedPhase {
+    pub(super) name: String,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    pub(super) waveform: Option<Waveform>,
+    pub(super) loaded: bool,
+    /// Half-width of the coordinator's claim about our clock.
+    pub(super) claimed_error_ns: u64,
+    /// The loads of this phase were brought down, or handed over.
+    pub(super) ended: bool,
+}
+
+/// The run.
+pub(super) struct Run {
+    pub(super) prepare: v1::Prepare,
+    /// Armed and waiting for its instant.
+    pub(super) armed: Option<v1::Arm>,
+    /// Armed before the lease was granted: READY is owed.
+    pub(super) ready_owed: bool,
+    pub(super) phases: VecDeque<TimedPhase>,
+    /// Devices that the guard dropped: they do not heat again in this run.
+    pub(super) tripped: BTreeSet<u32>,
+    /// Why a stop was asked for; Idle is owed until it is said.
+    pub(super) stopping: Option<String>,
+    pub(super) idle_said: bool,
+    pub(super) prepared_said: bool,
+    pub(super) data_address: String,
+    pub(super) injected: bool,
+}
+
+impl Run {
+    pub(super) fn new(prepare: v1::Prepare) -> Self {
+        Self {
+            prepare,
+            armed: None,
+            ready_owed: false,
+            phases: VecDeque::new(),
+            tripped: BTreeSet::new(),
+            stopping: None,
+            idle_said: false,
+            prepared_said: false,
+            data_address: String::new(),
+            injected: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.prepare.run_id
+    }
+
+    pub(super) fn stop_asked(&mut self, why: String) {
+        self.stopping = Some(why);
+        self.armed = None;
+        self.ready_owed = false;
+        for phase in &mut self.phases {
+            phase.ended = true;
+        }
+    }
+
+    pub(super) fn push(&mut self, phase: TimedPhase) {
+        self.phases.push_back(phase);
+        while self.phases.len() > PHASES_KEPT {
+            self.phases.pop_front();
+        }
+    }
+
+    /// The phase that an instant lies in.
+    pub(super) fn phase_at(&self, at_ns: u64) -> Option<&TimedPhase> {
+        self.phases.iter().rev().find(|phase| (phase.start_ns..phase.end_ns).contains(&at_ns))
+    }
+
+    /// The phase that was to start at this instant.
+    pub(super) fn phase_starting(&self, start_ns: u64) -> Option<&TimedPhase> {
+        self.phases.iter().rev().find(|phase| phase.start_ns == start_ns)
+    }
+
+    /// The name of the phase that an instant lies in; of the last one for what comes after
+    /// it (a ramp down belongs to the load that it ends).
+    pub(super) fn phase_name(&self, at_ns: u64) -> String {
+        let last = || self.phases.iter().rev().find(|phase| phase.start_ns <= at_ns);
+        self.phase_at(at_ns).or_else(last).map(|phase| phase.name.clone()).unwrap_or_default()
+    }
+
+    /// When a phase ends whose loads must be brought down.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.phases.iter().filter(|phase| !phase.ended).map(|phase| phase.end_ns).min()
+    }
+}
+
+/// The waveform of an arm, if it heats.
+pub(super) fn waveform_of(arm: &v1::Arm) -> Option<Waveform> {
+    let load = arm.load.as_ref()?;
+    load_from_wire(load).ok().map(|(_, waveform)| waveform)
+}

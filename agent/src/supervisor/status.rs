@@ -1,0 +1,62 @@
+//! What the operator's screen shows of this agent. Not evidence.
+
+use proto::v1;
+
+use super::Supervisor;
+use crate::worker::Slot;
+
+/// What a device's load did last.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct LastWork {
+    pub(super) to_ns: u64,
+    pub(super) gflops: f64,
+    pub(super) gb_per_s: f64,
+    pub(super) errors: u64,
+}
+
+/// Work older than this is not what the device does now.
+const FRESH_NS: u64 = 2_500_000_000;
+
+impl Supervisor {
+    pub(super) fn say_status(&mut self, now_ns: u64) {
+        let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
+        let phase = self.run.as_ref().and_then(|run| run.phase_at(now_ns)).cloned();
+        let level = phase
+            .as_ref()
+            .and_then(|phase| phase.waveform.map(|w| w.level_at(now_ns - phase.start_ns)))
+            .unwrap_or(0.0);
+        let fresh: Vec<_> =
+            self.last_work.values().filter(|work| now_ns < work.to_ns + FRESH_NS).collect();
+        let heating = self
+            .workers
+            .iter()
+            .filter(|(slot, worker)| matches!(slot, Slot::Device(_)) && !worker.idle)
+            .count();
+        let status = v1::Status {
+            run_id,
+            phase: phase.map(|phase| phase.name).unwrap_or_default(),
+            level,
+            power_w: self.total_power(),
+            temp_c_max: self
+                .sensed
+                .values()
+                .filter_map(|sensed| sensed.temp_c.value())
+                .max_by(f64::total_cmp),
+            gflops: fresh.iter().map(|work| work.gflops).sum(),
+            gb_per_s: fresh.iter().map(|work| work.gb_per_s).sum(),
+            unacked_batches: self.unacked(),
+            records_lost: self.records_lost,
+            errors: self.last_work.values().map(|work| work.errors).sum(),
+            devices_heating: heating as u32,
+        };
+        self.say(v1::agent_message::Kind::Status(status));
+    }
+
+    /// Watts over all devices; nothing when any of them can't be read.
+    fn total_power(&self) -> Option<f64> {
+        if self.sensed.is_empty() {
+            return None;
+        }
+        self.sensed.values().map(|sensed| sensed.power_w.value()).sum()
+    }
+}

@@ -1,0 +1,66 @@
+//! Pipe messages to and from the hardware port.
+
+use proto::convert::{ConvertError, load_from_wire};
+use proto::v1;
+
+use crate::hardware::{CoreWindow, Injection, LoadCommand, LoadOrder, LoadReport};
+
+/// A command for a device; `None` for commands of the data plane.
+pub(super) fn load_command(
+    command: &v1::worker_command::Kind,
+) -> Result<Option<LoadCommand>, ConvertError> {
+    use v1::worker_command::Kind;
+    Ok(Some(match command {
+        Kind::Load(order) => {
+            let load = order.load.as_ref().ok_or(ConvertError::Missing("load"))?;
+            let (kernel, waveform) = load_from_wire(load)?;
+            let inject = order
+                .inject
+                .as_ref()
+                .map(|i| Injection { core: i.core, after_blocks: i.after_blocks });
+            let (start_ns, end_ns) = (order.start_ns, order.end_ns);
+            LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, inject })
+        }
+        Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
+        Kind::Drop(_) => LoadCommand::Drop,
+        Kind::Traffic(_) | Kind::Listen(_) => return Ok(None),
+    }))
+}
+
+/// A device's report as it goes over the pipe.
+pub(super) fn load_report(report: LoadReport) -> v1::WorkerReport {
+    use v1::worker_report::Kind;
+    let kind = match report {
+        LoadReport::Started { intended_ns, actual_ns } => {
+            Kind::Started(v1::WorkerStarted { intended_ns, actual_ns })
+        }
+        LoadReport::Window { kernel, from_ns, to_ns, level, cores } => {
+            Kind::Window(v1::WorkerWindow {
+                kernel: kernel.word().to_owned(),
+                from_ns,
+                to_ns,
+                level,
+                cores: cores.iter().map(core).collect(),
+            })
+        }
+        LoadReport::Mismatch { at_ns, kernel, core, injected, detail } => {
+            let kernel = kernel.word().to_owned();
+            Kind::Mismatch(v1::WorkerMismatch { at_ns, kernel, core, injected, detail })
+        }
+        LoadReport::Idle { at_ns } => Kind::Idle(v1::WorkerIdle { at_ns }),
+    };
+    v1::WorkerReport { kind: Some(kind) }
+}
+
+fn core(core: &CoreWindow) -> v1::WorkerCore {
+    v1::WorkerCore {
+        core: core.core,
+        busy_ns: core.busy_ns,
+        blocks: core.blocks,
+        verified: core.verified,
+        mismatches: core.mismatches,
+        injected: core.injected,
+        flops: core.flops,
+        bytes: core.bytes,
+    }
+}

@@ -1,0 +1,10 @@
+//! Workers: the processes that may die. A device's load and the data plane each run in
+//! one; the supervisor speaks to it over a pipe, and the pipe's end is its end.
+
+mod convert;
+mod handle;
+mod pipe;
+mod process;
+
+pub use handle::{Output, Slot, Worker, WorkerCommandLine};
+pub use process::{WorkerOptions, run};

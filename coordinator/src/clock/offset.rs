@@ -1,0 +1,237 @@
+//! Offset and drift of an agent's clock, with an error that is a bound and not a guess.
+//!
+//! Each exchange of four stamps (sent, received, replied, answered) says for certain that
+//! offset >= sent - received and offset <= answered - replied: messages don't arrive before
+//! they are sent. Over a window the offset is taken as a straight line whose slope a crystal
+//! can have. All lines that satisfy every exchange form a convex set; at any instant the
+//! estimate is the middle of what that set allows, the claimed error its half-width.
+
+use std::collections::VecDeque;
+
+/// Fastest drift that is believed, in seconds per second: twice what crystals of servers
+/// are specified for (100 ppm).
+const DRIFT_MAX: f64 = 200e-6;
+/// Of each such span only the exchange with the shortest round trip is kept.
+const BUCKET_NS: i64 = 2_000_000_000;
+/// Spans kept: a line over two minutes; temperature bends it on a longer one.
+const BUCKETS_MAX: usize = 60;
+/// Steps of each one-dimensional search; the interval shrinks below a nanosecond.
+const SEARCH_STEPS: usize = 60;
+
+/// The four stamps of one exchange: coordinator, agent, agent, coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchange {
+    pub sent_ns: i64,
+    pub received_ns: i64,
+    pub replied_ns: i64,
+    pub answered_ns: i64,
+}
+
+impl Exchange {
+    /// Time on the wire and in queues, both ways; negative when the stamps contradict.
+    #[must_use]
+    pub fn round_trip_ns(&self) -> i64 {
+        (self.answered_ns - self.sent_ns) - (self.replied_ns - self.received_ns)
+    }
+}
+
+/// Coordinator's clock minus agent's, at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offset {
+    pub offset_ns: i64,
+    /// Half-width of what the exchanges allow.
+    pub error_ns: u64,
+}
+
+/// Keeps the exchanges of one agent and answers for any instant near them.
+#[derive(Debug, Clone, Default)]
+pub struct OffsetEstimator {
+    kept: VecDeque<Exchange>,
+}
+
+impl OffsetEstimator {
+    /// Takes one exchange in. Stamps that contradict each other are not kept.
+    pub fn add(&mut self, exchange: Exchange) {
+        if exchange.round_trip_ns() < 0 || exchange.replied_ns < exchange.received_ns {
+            return;
+        }
+        let bucket = |e: &Exchange| e.sent_ns.div_euclid(BUCKET_NS);
+        match self.kept.back_mut() {
+            Some(last) if bucket(last) == bucket(&exchange) => {
+                if exchange.round_trip_ns() < last.round_trip_ns() {
+                    *last = exchange;
+                }
+            }
+            _ => self.kept.push_back(exchange),
+        }
+        while self.kept.len() > BUCKETS_MAX {
+            self.kept.pop_front();
+        }
+        // A clock that was stepped contradicts its own past: believe the present.
+        while self.kept.len() > 1 && !self.is_consistent() {
+            self.kept.pop_front();
+        }
+    }
+
+    /// How many exchanges the estimate rests on.
+    #[must_use]
+    pub fn exchanges(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// The offset at an instant of the coordinator's clock; `None` before any exchange.
+    #[must_use]
+    pub fn at(&self, coordinator_ns: i64) -> Option<Offset> {
+        let last = self.kept.back()?;
+        let rough = last.sent_ns - last.received_ns;
+        let problem = Problem::new(&self.kept, coordinator_ns - rough, rough);
+        let (low, high) = problem.range()?;
+        let (low, high) = (low.floor() as i64, high.ceil() as i64);
+        Some(Offset { offset_ns: rough + (low + high) / 2, error_ns: (high - low) as u64 / 2 + 1 })
+    }
+
+    fn is_consistent(&self) -> bool {
+        let Some(last) = self.kept.back() else { return true };
+        let rough = last.sent_ns - last.received_ns;
+        Problem::new(&self.kept, last.received_ns, rough).range().is_some()
+    }
+}
+
+/// Bounds on a line: at `x` (agent ns from the instant asked for) it lies above or below.
+struct Problem {
+    lower: Vec<(f64, f64)>,
+    upper: Vec<(f64, f64)>,
+}
+
+impl Problem {
+    /// `rough` is taken off every bound: the numbers stay small enough for f64.
+    fn new(kept: &VecDeque<Exchange>, agent_ns: i64, rough: i64) -> Self {
+        let lower = kept
+            .iter()
+            .map(|e| {
+                ((e.received_ns - agent_ns) as f64, (e.sent_ns - e.received_ns - rough) as f64)
+            })
+            .collect();
+        let upper = kept
+            .iter()
+            .map(|e| {
+                ((e.replied_ns - agent_ns) as f64, (e.answered_ns - e.replied_ns - rough) as f64)
+            })
+            .collect();
+        Self { lower, upper }
+    }
+
+    /// Highest value at x = 0 of a line with this slope under every upper bound.
+    fn highest(&self, slope: f64) -> f64 {
+        self.upper.iter().map(|(x, y)| y - slope * x).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Lowest value at x = 0 of a line with this slope over every lower bound.
+    fn lowest(&self, slope: f64) -> f64 {
+        self.lower.iter().map(|(x, y)| y - slope * x).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Least and greatest value at x = 0 over all lines that fit; `None` when none does.
+    fn range(&self) -> Option<(f64, f64)> {
+        let room = |slope: f64| self.highest(slope) - self.lowest(slope);
+        let best = peak(-DRIFT_MAX, DRIFT_MAX, room);
+        if room(best) < 0.0 {
+            return None;
+        }
+        let least = edge(best, -DRIFT_MAX, room);
+        let most = edge(best, DRIFT_MAX, room);
+        let high = self.highest(peak(least, most, |slope| self.highest(slope)));
+        let low = self.lowest(peak(least, most, |slope| -self.lowest(slope)));
+        Some((low.min(high), high.max(low)))
+    }
+}
+
+/// Argument of the maximum of a concave function on an interval (ternary search).
+fn peak(mut from: f64, mut to: f64, f: impl Fn(f64) -> f64) -> f64 {
+    for _ in 0..SEARCH_STEPS {
+        let third = (to - from) / 3.0;
+        let (a, b) = (from + third, to - third);
+        if f(a) < f(b) { from = a } else { to = b }
+    }
+    f64::midpoint(from, to)
+}
+
+/// The furthest point from `inside` towards `outside` where `f` is not negative.
+fn edge(mut inside: f64, mut outside: f64, f: impl Fn(f64) -> f64) -> f64 {
+    if f(outside) >= 0.0 {
+        return outside;
+    }
+    for _ in 0..SEARCH_STEPS {
+        let middle = f64::midpoint(inside, outside);
+        if f(middle) >= 0.0 { inside = middle } else { outside = middle }
+    }
+    inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An agent whose clock is the coordinator's, shifted and drifting.
+    fn exchange(now: i64, offset: i64, drift: f64, out: i64, think: i64, back: i64) -> Exchange {
+        let agent = |t: i64| t - offset - (t as f64 * drift) as i64;
+        Exchange {
+            sent_ns: now,
+            received_ns: agent(now + out),
+            replied_ns: agent(now + out + think),
+            answered_ns: now + out + think + back,
+        }
+    }
+
+    #[test]
+    fn nothing_is_claimed_before_the_first_exchange() {
+        assert_eq!(OffsetEstimator::default().at(0), None);
+    }
+
+    #[test]
+    fn a_stepped_clock_is_believed_after_its_step() {
+        let mut estimator = OffsetEstimator::default();
+        for i in 0..10 {
+            estimator.add(exchange(i * BUCKET_NS, 0, 0.0, 1000, 10, 1000));
+        }
+        for i in 10..14 {
+            estimator.add(exchange(i * BUCKET_NS, 60_000_000_000, 0.0, 1000, 10, 1000));
+        }
+        let offset = estimator.at(14 * BUCKET_NS).unwrap();
+        assert!((offset.offset_ns - 60_000_000_000).abs() < 2_000_000, "{offset:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn the_truth_lies_within_the_claim(
+            offset in -50_000_000i64..50_000_000,
+            drift in -50e-6f64..50e-6,
+            delays in prop::collection::vec((20_000i64..5_000_000, 20_000i64..5_000_000), 3..40),
+            ahead in 0i64..5_000_000_000,
+        ) {
+            let mut estimator = OffsetEstimator::default();
+            let mut now = 0;
+            for (out, back) in &delays {
+                now += 500_000_000;
+                estimator.add(exchange(now, offset, drift, *out, 5_000, *back));
+            }
+            let at = now + ahead;
+            let claim = estimator.at(at).unwrap();
+            let truth = offset + (at as f64 * drift) as i64;
+            prop_assert!((claim.offset_ns - truth).unsigned_abs() <= claim.error_ns + 2,
+                "truth {truth}, claim {claim:?}");
+        }
+
+        #[test]
+        fn short_round_trips_make_small_errors(offset in -50_000_000i64..50_000_000, drift in -50e-6f64..50e-6) {
+            let mut estimator = OffsetEstimator::default();
+            for i in 0..40i64 {
+                estimator.add(exchange(i * 500_000_000, offset, drift, 100_000, 5_000, 120_000));
+            }
+            let claim = estimator.at(40 * 500_000_000 + 1_000_000_000).unwrap();
+            prop_assert!(claim.error_ns < 150_000, "{claim:?}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What a coordinator is told at its start.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of one coordinator.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Holds the catalogue and `runs/RUN/`.
+    pub state_dir: PathBuf,
+    /// Length of a lease. A coordinator that dies leaves heat for at most this plus the ramp.
+    pub lease: Duration,
+    /// How long loads take to come down after a stop, a lost lease or the last phase.
+    pub ramp: Duration,
+    /// Distance of samples.
+    pub sample_interval: Duration,
+    /// Congestion control asked for on data sockets; empty leaves the system's.
+    pub congestion: String,
+}
+
+impl Config {
+    /// Defaults of DESIGN §1 over a state directory.
+    #[must_use]
+    pub fn new(state_dir: PathBuf) -> Self {
+        Self {
+            state_dir,
+            lease: Duration::from_secs(3),
+            ramp: Duration::from_secs(2),
+            sample_interval: Duration::from_secs(1),
+            congestion: "cubic".to_owned(),
+        }
+    }
+
+    /// Folder of a run.
+    #[must_use]
+    pub fn folder_of(&self, run: &str) -> PathBuf {
+        self.state_dir.join("runs").join(run)
+    }
+}

@@ -1,0 +1,218 @@
+//! From a run's file to its report: journal -> facts, batches -> digest, `analysis` judges.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use analysis::Digest;
+use model::facts::{LossReason, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact};
+use model::plan::Plan;
+use model::site::Site;
+use model::{NodeName, Report, RunId};
+use proto::convert::records_from_batch;
+
+use crate::store::{JournalEntry, Planned, RunFile, StoreError};
+
+/// Why a run could not be judged.
+pub type EvidenceError = StoreError;
+
+/// The beginning of a run's journal.
+pub(crate) struct Created {
+    pub(crate) run: String,
+    pub(crate) plan_toml: String,
+    pub(crate) site_name: Option<String>,
+    pub(crate) site_toml: Option<String>,
+    pub(crate) nodes: Vec<Planned>,
+    pub(crate) inject: Vec<String>,
+    pub(crate) on: String,
+}
+
+impl Created {
+    pub(crate) fn find(journal: &[(i64, JournalEntry)]) -> Option<Self> {
+        journal.iter().find_map(|(_, entry)| match entry.clone() {
+            JournalEntry::Created {
+                run,
+                plan_toml,
+                site_name,
+                site_toml,
+                nodes,
+                inject,
+                on,
+                ..
+            } => Some(Self { run, plan_toml, site_name, site_toml, nodes, inject, on }),
+            _ => None,
+        })
+    }
+
+    /// Plan and site as they were submitted.
+    pub(crate) fn documents(&self) -> Result<(Plan, Option<Site>), String> {
+        let site = self.site_toml.as_deref().unwrap_or_default();
+        parse_documents(("plan.toml", &self.plan_toml), ("site.toml", site), &self.on)
+    }
+}
+
+/// Parses a plan and, when its text is not empty, a site. `on` overrides every selector.
+///
+/// # Errors
+/// Every problem of both documents, a line each, with file, line and mend.
+pub fn parse_documents(
+    (plan_file, plan_toml): (&str, &str),
+    (site_file, site_toml): (&str, &str),
+    on: &str,
+) -> Result<(Plan, Option<Site>), String> {
+    let lines = |errors: Vec<formats::DocumentError>| {
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let mut plan = formats::plan::parse(plan_file, plan_toml).map_err(lines)?;
+    let site = match site_toml {
+        "" => None,
+        text => Some(formats::site::parse(site_file, text).map_err(lines)?),
+    };
+    if !on.is_empty() {
+        let selector = formats::plan::parse_selector(on)?;
+        for phase in &mut plan.phases {
+            phase.on = selector.clone();
+        }
+    }
+    Ok((plan, site))
+}
+
+/// Judges the run of a folder (or of a run file) from its records, anew.
+///
+/// # Errors
+/// When the file is missing, damaged or newer than this version.
+pub fn report_of(at: &Path) -> Result<Report, EvidenceError> {
+    let file = RunFile::open(at)?;
+    let journal = file.journal()?;
+    let damaged = |why: String| StoreError::Journal { file: file.path().to_owned(), id: 0, why };
+    let created = Created::find(&journal).ok_or_else(|| damaged("it has no beginning".into()))?;
+    let (plan, _site) = created.documents().map_err(damaged)?;
+    let facts = facts_of(&created, &journal, file.path().parent());
+    let mut digest = Digest::new(&plan);
+    file.for_each_batch(&created.run, |stored| {
+        let damaged = |why: String| StoreError::Damaged {
+            file: file.path().to_owned(),
+            node: stored.batch.node.clone(),
+            seq: stored.batch.seq,
+            why,
+        };
+        digest.add(&records_from_batch(&stored.batch).map_err(|e| damaged(e.to_string()))?);
+        Ok(())
+    })?;
+    Ok(analysis::judge(&plan, &digest.finish(facts)))
+}
+
+/// What the coordinator knows, as the judge takes it.
+pub(crate) fn facts_of(
+    created: &Created,
+    journal: &[(i64, JournalEntry)],
+    folder: Option<&Path>,
+) -> RunFacts {
+    let mut facts = RunFacts {
+        run: RunId(created.run.clone()),
+        site: created.site_name.clone(),
+        simulated: false,
+        injected: !created.inject.is_empty(),
+        folder: folder.map(|folder| folder.display().to_string()),
+        started_unix_ns: journal.first().map_or(0, |(time_ns, _)| *time_ns),
+        nodes: created.nodes.iter().map(node_facts).collect(),
+        ..RunFacts::default()
+    };
+    let mut phase = String::new();
+    for (time_ns, entry) in journal {
+        add_entry(&mut facts, &mut phase, *time_ns, entry, &created.nodes);
+    }
+    facts
+}
+
+fn node_facts(planned: &Planned) -> (NodeName, NodeFacts) {
+    let facts = NodeFacts {
+        devices: planned.devices.iter().map(|d| (d.index, Some(d.model.clone()))).collect(),
+        joined: !planned.instance.is_empty(),
+        ..NodeFacts::default()
+    };
+    (NodeName(planned.node.clone()), facts)
+}
+
+fn add_entry(
+    facts: &mut RunFacts,
+    phase: &mut String,
+    time_ns: i64,
+    entry: &JournalEntry,
+    planned: &[Planned],
+) {
+    match entry {
+        JournalEntry::PhaseStarts { name, start_ns, clocks, .. } => {
+            phase.clone_from(name);
+            facts.starts.extend(clocks.iter().map(|clock| StartFact {
+                phase: name.clone(),
+                node: NodeName(clock.node.clone()),
+                commanded_unix_ns: *start_ns,
+                offset_ns: -clock.offset_ns,
+                claimed_error_ns: clock.error_ns,
+            }));
+        }
+        JournalEntry::PhaseCompleted { name, .. } => facts.phases_completed.push(name.clone()),
+        JournalEntry::Lost { node, why, .. } => {
+            let loss = node_loss(node, why, time_ns, phase, planned);
+            with_node(&mut facts.nodes, node, |node| node.lost = Some(loss));
+        }
+        JournalEntry::Returned { node, boot_id, .. } => with_node(&mut facts.nodes, node, |node| {
+            if let Some(lost) = &mut node.lost {
+                lost.boot_id_after = Some(boot_id.clone());
+                lost.returned = true;
+            }
+        }),
+        JournalEntry::Closed { node, instance, last_seq } => {
+            with_node(&mut facts.nodes, node, |node| {
+                node.batches_made.insert(instance.clone(), *last_seq);
+            });
+        }
+        JournalEntry::Warning { node, text } => {
+            with_node(&mut facts.nodes, node, |node| node.busy.push(text.clone()));
+        }
+        JournalEntry::StopAsked { drop, .. } => facts.end = RunEnd::Stopped { now: *drop },
+        JournalEntry::Suspended { .. } => facts.end = RunEnd::Suspended,
+        JournalEntry::Resumed { .. } => facts.end = RunEnd::Running,
+        JournalEntry::Ended { how, why } => {
+            facts.ended_unix_ns = Some(time_ns);
+            facts.end = run_end(how, why, &facts.end);
+        }
+        JournalEntry::Created { .. }
+        | JournalEntry::LimitTripped { .. }
+        | JournalEntry::Clock { .. } => {}
+    }
+}
+
+fn run_end(how: &str, why: &str, before: &RunEnd) -> RunEnd {
+    match (how, before) {
+        ("finished", _) => RunEnd::Finished,
+        ("aborted", _) => RunEnd::Aborted { why: why.to_owned() },
+        ("stopped", RunEnd::Stopped { now }) => RunEnd::Stopped { now: *now },
+        ("stopped", _) => RunEnd::Stopped { now: false },
+        _ => RunEnd::Failed { why: why.to_owned() },
+    }
+}
+
+fn node_loss(node: &str, why: &str, at_ns: i64, phase: &str, planned: &[Planned]) -> NodeLoss {
+    let reason =
+        if why.contains("agent") { LossReason::SessionLost } else { LossReason::LeaseExpired };
+    let before = planned.iter().find(|p| p.node == node).map(|p| p.boot_id.clone());
+    NodeLoss {
+        at_unix_ns: at_ns,
+        phase: phase.to_owned(),
+        reason,
+        boot_id_before: before.filter(|id| !id.is_empty()),
+        boot_id_after: None,
+        returned: false,
+    }
+}
+
+fn with_node(
+    nodes: &mut BTreeMap<NodeName, NodeFacts>,
+    node: &str,
+    change: impl FnOnce(&mut NodeFacts),
+) {
+    if let Some(facts) = nodes.get_mut(&NodeName(node.to_owned())) {
+        change(facts);
+    }
+}

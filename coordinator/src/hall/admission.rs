@@ -1,0 +1,364 @@
+//! Admission: which run may begin, over which nodes, within which ratings.
+
+use std::collections::BTreeSet;
+
+use model::plan::{Plan, Selector};
+use model::site::{Family, Site};
+use proto::v1;
+
+use super::{Active, Hall, Inner};
+use crate::run::{RunMachine, members_of, phase_specs};
+use crate::store::{JournalEntry, Planned, PlannedDevice, RunRow};
+
+/// A run that was asked for and checked as far as its documents go.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    pub plan: Plan,
+    pub plan_toml: String,
+    pub site: Option<Site>,
+    pub site_toml: String,
+    /// Selector as typed; empty keeps the plan's own.
+    pub on: String,
+    pub allow_unrated: bool,
+    pub inject: Vec<String>,
+}
+
+/// Why a run was not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error("run {0} is active: wait for it, or `loadbank stop {0}`")]
+    Busy(String),
+    #[error("no agent is connected that the plan selects: start loadbank-agent on the nodes first")]
+    NoAgents,
+    #[error("{0}")]
+    Refused(String),
+    #[error("the run could not be recorded: {0}")]
+    Store(String),
+}
+
+impl Hall {
+    /// Begins a run, or says why not. Nothing heats before its record is durable.
+    ///
+    /// # Errors
+    /// See [`SubmitError`].
+    pub async fn submit(&self, admission: Admission) -> Result<(String, Vec<String>), SubmitError> {
+        let now_ns = self.clock.now_ns();
+        let (active, created, warnings) = {
+            let inner = self.lock();
+            if let Some(active) = &inner.active {
+                return Err(SubmitError::Busy(active.run.clone()));
+            }
+            self.compose(&inner, admission, now_ns)?
+        };
+        let run = active.run.clone();
+        let durable = self.writer.journal_durable(&run, now_ns, created);
+        durable
+            .await
+            .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
+            .map_err(|error| SubmitError::Store(error.to_string()))?;
+        self.begin(active)?;
+        Ok((run, warnings))
+    }
+
+    /// Makes a composed run the active one.
+    pub(crate) fn begin(&self, active: Active) -> Result<(), SubmitError> {
+        let now_ns = self.clock.now_ns();
+        let mut inner = self.lock();
+        if let Some(other) = &inner.active {
+            return Err(SubmitError::Busy(other.run.clone()));
+        }
+        let row = active.row(&self.config);
+        inner.catalogue.put(&row).map_err(|error| SubmitError::Store(error.to_string()))?;
+        let actions = inner.active.insert(active).machine.begin(now_ns);
+        for action in actions {
+            self.act(&mut inner, now_ns, action);
+        }
+        Ok(())
+    }
+
+    fn compose(
+        &self,
+        inner: &Inner,
+        admission: Admission,
+        now_ns: i64,
+    ) -> Result<(Active, JournalEntry, Vec<String>), SubmitError> {
+        let Admission { plan, plan_toml, site, site_toml, on, allow_unrated, inject } = admission;
+        let planned = planned_nodes(inner, &plan, site.as_ref());
+        let names: Vec<String> = planned.iter().map(|p| p.node.clone()).collect();
+        let present: Vec<String> =
+            planned.iter().filter(|p| !p.instance.is_empty()).map(|p| p.node.clone()).collect();
+        if present.is_empty() {
+            return Err(SubmitError::NoAgents);
+        }
+        let mut warnings: Vec<String> = names
+            .iter()
+            .filter(|node| !present.contains(node))
+            .map(|node| format!("{node} is in the plan and not connected"))
+            .collect();
+        if let Some(site) = &site {
+            warnings.extend(check_ratings(site, &names, allow_unrated)?);
+        }
+        let injections =
+            inject.iter().map(|text| parse_injection(text)).collect::<Result<_, _>>()?;
+        let run = run_id(&plan.name, now_ns);
+        let created = JournalEntry::Created {
+            run: run.clone(),
+            plan_name: plan.name.clone(),
+            plan_toml,
+            site_name: site.as_ref().map(|site| site.name().to_owned()),
+            site_toml: site.as_ref().map(|_| site_toml),
+            nodes: planned.clone(),
+            inject,
+            allow_unrated,
+            on,
+        };
+        let site_name = site.as_ref().map(|site| site.name().to_owned());
+        let specs = phase_specs(&plan, site.as_ref(), &present);
+        let machine = self.machine(&specs, &present, 0);
+        let active = Active {
+            run,
+            plan,
+            site_name,
+            specs,
+            machine,
+            planned,
+            token: token(),
+            lease: lease_id(),
+            injections,
+            data_addresses: std::collections::BTreeMap::new(),
+            started_ns: now_ns,
+            message: String::new(),
+            clocks: Vec::new(),
+        };
+        Ok((active, created, warnings))
+    }
+
+    pub(crate) fn machine(
+        &self,
+        specs: &[crate::run::PhaseSpec],
+        nodes: &[String],
+        first_phase: usize,
+    ) -> RunMachine {
+        let ramp_ns = self.config.ramp.as_nanos() as i64;
+        let lease_ns = self.config.lease.as_nanos() as i64;
+        RunMachine::new(specs.to_vec(), nodes, first_phase, ramp_ns, lease_ns)
+    }
+
+    /// The planned nodes of a run as they are now.
+    pub(crate) fn replan(&self, before: &[Planned]) -> Vec<Planned> {
+        let inner = self.lock();
+        before.iter().map(|p| planned(&inner, p.node.clone())).collect()
+    }
+
+    /// Ends a suspended run's wait: heat returns because a person said so.
+    ///
+    /// # Errors
+    /// When the run is not suspended, cannot be read, or no node of it is here.
+    pub async fn resume(&self, run: &str, who: &str) -> Result<(usize, String), SubmitError> {
+        let row = self.suspended_row(run)?;
+        let (mut active, phase) = crate::recovery::rebuild(self, &row)?;
+        active.started_ns = row.started_ns;
+        let name = active.specs.get(phase).map(|spec| spec.name.clone()).unwrap_or_default();
+        let entry = JournalEntry::Resumed { who: who.to_owned(), phase };
+        let durable = self.writer.journal_durable(&row.run, self.clock.now_ns(), entry);
+        durable
+            .await
+            .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
+            .map_err(|error| SubmitError::Store(error.to_string()))?;
+        self.begin(active)?;
+        Ok((phase, name))
+    }
+
+    fn suspended_row(&self, run: &str) -> Result<RunRow, SubmitError> {
+        let inner = self.lock();
+        let rows = inner.catalogue.runs().map_err(|e| SubmitError::Store(e.to_string()))?;
+        rows.into_iter()
+            .rev()
+            .find(|row| row.state == "suspended" && (run.is_empty() || row.run == run))
+            .ok_or_else(|| {
+                SubmitError::Refused("no such suspended run: see `loadbank runs`".to_owned())
+            })
+    }
+
+    /// Stops the active run, or ends the wait of a suspended one. Returns run and state.
+    ///
+    /// # Errors
+    /// When no such run is active or suspended.
+    pub fn stop(&self, run: &str, drop: bool, who: &str) -> Result<(String, String), SubmitError> {
+        let now_ns = self.clock.now_ns();
+        let mut inner = self.lock();
+        if let Some(active) = &inner.active
+            && (run.is_empty() || active.run == run)
+        {
+            let run = active.run.clone();
+            let entry = JournalEntry::StopAsked { who: who.to_owned(), drop };
+            self.writer.journal(&run, now_ns, entry);
+            self.step(
+                &mut inner,
+                now_ns,
+                crate::run::Event::StopAsked { drop, who: who.to_owned() },
+            );
+            return Ok((run, "stopping".to_owned()));
+        }
+        std::mem::drop(inner);
+        let row = self.suspended_row(run).map_err(|_| {
+            SubmitError::Refused("no such run is active: see `loadbank runs`".to_owned())
+        })?;
+        let entry = JournalEntry::Ended { how: "stopped".to_owned(), why: who.to_owned() };
+        self.writer.journal(&row.run, now_ns, entry);
+        let ended = RunRow { state: "stopped".to_owned(), ended_ns: now_ns, ..row };
+        let inner = self.lock();
+        inner.catalogue.put(&ended).map_err(|e| SubmitError::Store(e.to_string()))?;
+        let _ = self.judging.send(ended.run.clone());
+        Ok((ended.run, ended.state))
+    }
+}
+
+/// The nodes of the run: those of the site that any phase selects, or every agent here.
+/// A node without an instance is planned and absent.
+fn planned_nodes(inner: &Inner, plan: &Plan, site: Option<&Site>) -> Vec<Planned> {
+    let known: Vec<String> = match site {
+        Some(site) => site.nodes().iter().map(|node| node.name.clone()).collect(),
+        None => inner
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.outbox.is_some())
+            .map(|(node, _)| node.clone())
+            .collect(),
+    };
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for phase in &plan.phases {
+        names.extend(members_of(&phase.on, site, &known));
+        if let (Selector::Nodes(listed), None) = (&phase.on, site) {
+            names.extend(listed.iter().cloned());
+        }
+    }
+    names.into_iter().map(|node| planned(inner, node)).collect()
+}
+
+fn planned(inner: &Inner, node: String) -> Planned {
+    let here = inner.agents.get(&node).filter(|agent| agent.outbox.is_some());
+    let device = |device: &v1::Device| PlannedDevice {
+        index: device.index,
+        kind: device.kind.clone(),
+        model: device.model.clone(),
+        cores: device.cores.clone(),
+    };
+    let missing = |sensor: &v1::MissingSensor| {
+        let why = proto::convert::absence_from_wire(sensor.why);
+        (sensor.what.clone(), why.words().to_owned())
+    };
+    match here {
+        Some(agent) => Planned {
+            node,
+            instance: agent.hello.instance.clone(),
+            boot_id: agent.hello.boot_id.clone(),
+            devices: agent.hello.devices.iter().map(device).collect(),
+            missing: agent.hello.missing.iter().map(missing).collect(),
+        },
+        None => Planned {
+            node,
+            instance: String::new(),
+            boot_id: String::new(),
+            devices: Vec::new(),
+            missing: Vec::new(),
+        },
+    }
+}
+
+/// A run may not ask more of a power or cooling domain than it may give. With feeds A and B
+/// each is counted with the whole load of its nodes: either must be able to carry it.
+fn check_ratings(
+    site: &Site,
+    nodes: &[String],
+    allow_unrated: bool,
+) -> Result<Vec<String>, SubmitError> {
+    let mut warnings = Vec::new();
+    for domain_ix in site.domain_ixs() {
+        let domain = site.domain(domain_ix);
+        if !matches!(domain.kind.family(), Family::Power | Family::Cooling) {
+            continue;
+        }
+        let members: Vec<_> = site
+            .members(domain_ix)
+            .iter()
+            .map(|node| site.node(*node))
+            .filter(|node| nodes.contains(&node.name))
+            .collect();
+        if members.is_empty() {
+            continue;
+        }
+        let named = format!("{} {}", domain.kind.word(), domain.id);
+        let asked: Option<f64> = members.iter().map(|node| node.max_kw).sum();
+        let problem = match (domain.budget_kw(), asked) {
+            (None, _) => format!("{named} has no rating_kw and no budget_kw"),
+            (Some(_), None) => format!("{named}: not every node on it has max_kw"),
+            (Some(budget), Some(asked)) if asked > budget => {
+                return Err(SubmitError::Refused(format!(
+                    "{named} may give {budget:.1} kW and {} nodes on it can draw {asked:.1} kW",
+                    members.len()
+                )));
+            }
+            _ => continue,
+        };
+        if !allow_unrated {
+            return Err(SubmitError::Refused(format!(
+                "{problem}: add it to the site file, or say --allow-unrated"
+            )));
+        }
+        warnings.push(format!("{problem}; heated because of --allow-unrated"));
+    }
+    Ok(warnings)
+}
+
+/// `node/device/core@blocks`, the hidden injection switch.
+fn parse_injection(text: &str) -> Result<v1::Injection, SubmitError> {
+    let parse = || {
+        let (place, after) = text.rsplit_once('@')?;
+        let mut parts = place.rsplitn(3, '/');
+        let core = parts.next()?.parse().ok()?;
+        let device = parts.next()?.parse().ok()?;
+        let node = parts.next()?.to_owned();
+        Some(v1::Injection { node, device, core, after_blocks: after.parse().ok()? })
+    };
+    parse().ok_or_else(|| {
+        SubmitError::Refused(format!("injection {text:?}: it is written NODE/DEVICE/CORE@BLOCKS"))
+    })
+}
+
+/// Sortable by time, readable, unique.
+fn run_id(plan: &str, now_ns: i64) -> String {
+    let stamp = jiff::Timestamp::from_nanosecond(i128::from(now_ns)).unwrap_or_default();
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let plan: String = plan.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    format!("{}-{plan}-{}", stamp.strftime("%Y%m%dT%H%M%SZ"), &unique[..4])
+}
+
+pub(crate) fn lease_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+pub(crate) fn token() -> Vec<u8> {
+    let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    [a.as_bytes().as_slice(), b.as_bytes().as_slice()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_injection_names_node_device_core_and_block() {
+        let injection = parse_injection("gpu/1/0/3@200").unwrap();
+        let expected =
+            v1::Injection { node: "gpu/1".into(), device: 0, core: 3, after_blocks: 200 };
+        assert_eq!(injection, expected);
+        assert!(parse_injection("gpu1@3").is_err());
+    }
+
+    #[test]
+    fn run_ids_sort_by_time_and_name_the_plan() {
+        let (early, late) = (run_id("quick", 1_000_000_000), run_id("quick", 3_000_000_000));
+        assert!(early < late && early.contains("-quick-"), "{early} {late}");
+    }
+}

@@ -1,0 +1,387 @@
+//! The hall: every agent the coordinator knows, and the run that is active.
+//!
+//! One mutex, no awaiting inside: a message is a few microseconds of work. Messages to
+//! agents leave through bounded queues; an agent that does not read its queue is lost by
+//! its lease, never waited for.
+
+mod active;
+mod admission;
+mod agent;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use proto::v1;
+use tokio::sync::{Notify, mpsc};
+
+pub use active::Active;
+pub use admission::{Admission, SubmitError};
+pub(crate) use admission::{lease_id, token};
+pub use agent::{Agent, SessionId};
+
+use crate::clock::{CoordinatorClock, Exchange};
+use crate::config::Config;
+use crate::run::{Action, End, Event};
+use crate::store::{Catalogue, JournalEntry, NodeClock, RunRow, StoreError, Writer};
+use agent::{send, to_wire};
+
+/// Handle of a coordinator's state; cloning shares it.
+#[derive(Clone)]
+pub struct Hall {
+    inner: Arc<Mutex<Inner>>,
+    pub clock: CoordinatorClock,
+    pub config: Arc<Config>,
+    pub writer: Writer,
+    /// Told of runs whose record changed and must be judged anew.
+    pub judging: mpsc::UnboundedSender<String>,
+    /// Woken whenever a run ends.
+    pub ended: Arc<Notify>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) agents: BTreeMap<String, Agent>,
+    pub(crate) active: Option<Active>,
+    pub(crate) catalogue: Catalogue,
+    next_session: u64,
+}
+
+impl Hall {
+    /// A hall over a state directory.
+    ///
+    /// # Errors
+    /// When the catalogue can't be opened.
+    pub fn open(
+        config: Config,
+        judging: mpsc::UnboundedSender<String>,
+    ) -> Result<Self, StoreError> {
+        let catalogue = Catalogue::open(&config.state_dir)?;
+        let config = Arc::new(config);
+        let folders = config.clone();
+        let writer = Writer::start(move |run| folders.folder_of(run));
+        let inner = Inner { agents: BTreeMap::new(), active: None, catalogue, next_session: 1 };
+        Ok(Self {
+            inner: Arc::new(Mutex::new(inner)),
+            clock: CoordinatorClock::start(),
+            config,
+            writer,
+            judging,
+            ended: Arc::new(Notify::new()),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic inside is a bug; state behind it is still the best there is.
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes an agent in, or says why not.
+    ///
+    /// # Errors
+    /// The refusal to send.
+    pub fn admit(
+        &self,
+        hello: &v1::Hello,
+        outbox: mpsc::Sender<v1::CoordinatorMessage>,
+    ) -> Result<SessionId, v1::Refusal> {
+        let now_ns = self.clock.now_ns();
+        let mut inner = self.lock();
+        agent::check_hello(hello, inner.agents.get(&hello.node))?;
+        inner.next_session += 1;
+        let session = SessionId(inner.next_session);
+        let restarted = inner
+            .agents
+            .get(&hello.node)
+            .is_some_and(|known| known.hello.instance != hello.instance);
+        let agent = Agent::connected(hello.clone(), session, outbox, now_ns);
+        let previous = inner.agents.insert(hello.node.clone(), agent);
+        if let (false, Some(previous)) = (restarted, previous)
+            && let Some(agent) = inner.agents.get_mut(&hello.node)
+        {
+            agent.clock = previous.clock;
+        }
+        self.note_return(&mut inner, hello, restarted, now_ns);
+        Ok(session)
+    }
+
+    /// The session of an agent ended. Whether its node is lost is for its lease to say.
+    pub fn leave(&self, node: &str, session: SessionId, goodbye: Option<String>) {
+        let now_ns = self.clock.now_ns();
+        let mut inner = self.lock();
+        let Some(agent) = inner.agents.get_mut(node) else { return };
+        if agent.session != session {
+            return;
+        }
+        agent.outbox = None;
+        if let Some(why) = goodbye {
+            let event =
+                Event::Gone { node: node.to_owned(), why: format!("its agent left: {why}") };
+            self.step(&mut inner, now_ns, event);
+        }
+    }
+
+    /// One message of an admitted agent.
+    pub fn take(&self, node: &str, session: SessionId, message: v1::AgentMessage) {
+        use v1::agent_message::Kind;
+        let now_ns = self.clock.now_ns();
+        let mut inner = self.lock();
+        let Some(agent) = inner.agents.get_mut(node) else { return };
+        if agent.session != session {
+            return;
+        }
+        agent.last_seen_ns = now_ns;
+        let Some(kind) = message.kind else { return };
+        match kind {
+            Kind::ClockReply(reply) => agent.clock.add(Exchange {
+                sent_ns: reply.probe_sent_ns,
+                received_ns: reply.received_ns,
+                replied_ns: reply.replied_ns,
+                answered_ns: now_ns,
+            }),
+            Kind::LeaseRequest(request) => self.answer_lease(&mut inner, node, &request),
+            Kind::Status(status) => agent.status = Some(status),
+            other => self.take_for_run(&mut inner, node, now_ns, other),
+        }
+        let node = node.to_owned();
+        self.step(&mut inner, now_ns, Event::Seen { node });
+    }
+
+    /// Batches of a node are durable up to `seq`; late ones make the run be judged again.
+    pub fn stored(&self, run: &str, node: &str, instance: &str, seq: u64) {
+        let now_ns = self.clock.now_ns();
+        let mut inner = self.lock();
+        let is_active = inner.active.as_ref().is_some_and(|active| active.run == run);
+        if !is_active {
+            let _ = self.judging.send(run.to_owned());
+            return;
+        }
+        let present = inner.agents.get(node).is_some_and(|a| a.hello.instance == instance);
+        if present {
+            self.step(&mut inner, now_ns, Event::Stored { node: node.to_owned(), seq });
+        }
+    }
+
+    /// Whether batches of this run may be stored here.
+    #[must_use]
+    pub fn knows_run(&self, run: &str) -> bool {
+        let inner = self.lock();
+        inner.active.as_ref().is_some_and(|active| active.run == run)
+            || inner.catalogue.get(run).ok().flatten().is_some()
+    }
+
+    /// Lets time pass.
+    pub fn tick(&self) {
+        let now_ns = self.clock.now_ns();
+        let mut inner = self.lock();
+        self.step(&mut inner, now_ns, Event::Tick);
+    }
+
+    /// Asks every connected agent for its clock. Distance of calls: [`crate::session`].
+    pub fn probe_clock(&self, node: &str, session: SessionId) -> bool {
+        let mut inner = self.lock();
+        let Some(agent) = inner.agents.get_mut(node) else { return false };
+        if agent.session != session {
+            return false;
+        }
+        agent.probes += 1;
+        let probe = v1::ClockProbe { probe_id: agent.probes, sent_ns: self.clock.now_ns() };
+        send(agent, v1::coordinator_message::Kind::ClockProbe(probe));
+        agent.outbox.is_some()
+    }
+
+    fn answer_lease(&self, inner: &mut Inner, node: &str, request: &v1::LeaseRequest) {
+        let granted = inner.active.as_ref().is_some_and(|active| {
+            active.run == request.run_id
+                && active.lease == request.lease_id
+                && active.machine.may_heat(node)
+        });
+        if !granted {
+            return;
+        }
+        let grant = v1::LeaseGrant {
+            request_id: request.request_id,
+            run_id: request.run_id.clone(),
+            ttl_ms: self.config.lease.as_millis() as u32,
+            ramp_ms: self.config.ramp.as_millis() as u32,
+            lease_id: request.lease_id.clone(),
+        };
+        if let Some(agent) = inner.agents.get_mut(node) {
+            send(agent, v1::coordinator_message::Kind::LeaseGrant(grant));
+        }
+    }
+
+    fn take_for_run(
+        &self,
+        inner: &mut Inner,
+        node: &str,
+        now_ns: i64,
+        kind: v1::agent_message::Kind,
+    ) {
+        use v1::agent_message::Kind;
+        let Some(active) = &mut inner.active else { return };
+        let run = active.run.clone();
+        let mine = |id: &str| id == run;
+        let name = node.to_owned();
+        let event = match kind {
+            Kind::Prepared(prepared) if mine(&prepared.run_id) => {
+                active.data_addresses.insert(name.clone(), prepared.data_address);
+                for text in prepared.warnings {
+                    let entry = JournalEntry::Warning { node: name.clone(), text };
+                    self.writer.journal(&run, now_ns, entry);
+                }
+                Event::Prepared { node: name, ok: prepared.ok, why: prepared.why }
+            }
+            Kind::Ready(ready) if mine(&ready.run_id) => Event::Ready {
+                node: name,
+                phase: ready.phase_index as usize,
+                attempt: ready.attempt,
+                ok: ready.ok,
+                why: ready.why,
+            },
+            Kind::Idle(idle) if mine(&idle.run_id) => Event::Idle { node: name },
+            Kind::Closed(closed) if mine(&closed.run_id) => {
+                let entry = JournalEntry::Closed {
+                    node: name.clone(),
+                    instance: closed.instance,
+                    last_seq: closed.last_seq,
+                };
+                self.writer.journal(&run, now_ns, entry);
+                Event::Closed { node: name, last_seq: closed.last_seq }
+            }
+            Kind::Tripped(tripped) if mine(&tripped.run_id) => {
+                let why = format!("{node}/{}: {}", tripped.device, tripped.why);
+                self.writer.journal(&run, now_ns, JournalEntry::LimitTripped { why: why.clone() });
+                Event::LimitTripped { why }
+            }
+            _ => return,
+        };
+        self.step(inner, now_ns, event);
+    }
+
+    /// An agent came (back) while a run is active: a fact for the judge, and for the machine
+    /// when it is another process than before.
+    fn note_return(&self, inner: &mut Inner, hello: &v1::Hello, restarted: bool, now_ns: i64) {
+        let Some(active) = &inner.active else { return };
+        let Some(planned) = active.planned.iter().find(|p| p.node == hello.node) else { return };
+        let other = planned.instance != hello.instance;
+        if active.machine.is_lost(&hello.node) || other {
+            let entry = JournalEntry::Returned {
+                node: hello.node.clone(),
+                instance: hello.instance.clone(),
+                boot_id: hello.boot_id.clone(),
+            };
+            self.writer.journal(&active.run, now_ns, entry);
+        }
+        if restarted && other {
+            let why = "its agent was started again".to_owned();
+            self.step(inner, now_ns, Event::Gone { node: hello.node.clone(), why });
+        }
+    }
+
+    /// Steps the machine of the active run and does what it says.
+    pub(crate) fn step(&self, inner: &mut Inner, now_ns: i64, event: Event) {
+        let Some(active) = &mut inner.active else { return };
+        let actions = active.machine.step(now_ns, event);
+        for action in actions {
+            self.act(inner, now_ns, action);
+        }
+    }
+
+    pub(crate) fn act(&self, inner: &mut Inner, now_ns: i64, action: Action) {
+        let Inner { agents, active, .. } = inner;
+        let Some(run) = active.as_mut() else { return };
+        match action {
+            Action::Prepare { node } => {
+                tell(
+                    agents,
+                    &node,
+                    v1::coordinator_message::Kind::Prepare(run.prepare(&self.config)),
+                );
+            }
+            Action::Arm { node, phase, attempt, members } => {
+                let arm = run.arm(phase, attempt, &members);
+                tell(agents, &node, v1::coordinator_message::Kind::Arm(arm));
+            }
+            Action::Go { node, phase, attempt, start_ns } => {
+                let offset = agents.get(&node).and_then(|agent| agent.clock.at(start_ns));
+                match offset {
+                    Some(offset) => {
+                        let go = run.go(&node, phase, attempt, start_ns, offset);
+                        tell(agents, &node, v1::coordinator_message::Kind::Go(go));
+                    }
+                    // No clock, no instant: the machine will miss it and lose the node.
+                    None => tracing::warn!(%node, "no clock exchange yet, not started"),
+                }
+            }
+            Action::Stop { node, drop, why } => {
+                let ramp_ms = self.config.ramp.as_millis() as u32;
+                let stop = v1::Stop { run_id: run.run.clone(), drop, ramp_ms, why };
+                tell(agents, &node, v1::coordinator_message::Kind::Stop(stop));
+            }
+            Action::Finish { node } => {
+                let finish = v1::Finish { run_id: run.run.clone() };
+                tell(agents, &node, v1::coordinator_message::Kind::Finish(finish));
+            }
+            Action::Lost { node, why } => self.journal_loss(run, &node, why, now_ns),
+            Action::PhaseStarts { phase, start_ns } => {
+                let entry = run.phase_starts(phase, start_ns);
+                self.writer.journal(&run.run, now_ns, entry);
+            }
+            Action::PhaseCompleted { phase } => {
+                let name = run.specs[phase].name.clone();
+                let entry = JournalEntry::PhaseCompleted { phase, name };
+                self.writer.journal(&run.run, now_ns, entry);
+            }
+            Action::Ended(end) => self.end(inner, now_ns, &end),
+        }
+    }
+
+    fn journal_loss(&self, run: &mut Active, node: &str, why: String, now_ns: i64) {
+        tracing::warn!(run = %run.run, %node, %why, "node lost");
+        run.message = format!("lost {node}: {why}");
+        let instance = run
+            .planned
+            .iter()
+            .find(|planned| planned.node == node)
+            .map_or_else(String::new, |planned| planned.instance.clone());
+        let entry = JournalEntry::Lost { node: node.to_owned(), instance, why };
+        self.writer.journal(&run.run, now_ns, entry);
+    }
+
+    fn end(&self, inner: &mut Inner, now_ns: i64, end: &End) {
+        let Some(active) = inner.active.take() else { return };
+        for planned in &active.planned {
+            if let Some(agent) = inner.agents.get(&planned.node)
+                && let Some(offset) = agent.clock.at(now_ns)
+            {
+                let clock = NodeClock {
+                    node: planned.node.clone(),
+                    at_ns: now_ns,
+                    offset_ns: offset.offset_ns,
+                    error_ns: offset.error_ns,
+                };
+                self.writer.journal(&active.run, now_ns, JournalEntry::Clock { clock });
+            }
+        }
+        let (how, why) = active::end_words(end);
+        let entry = JournalEntry::Ended { how: how.to_owned(), why };
+        self.writer.journal(&active.run, now_ns, entry);
+        let row = RunRow { state: how.to_owned(), ended_ns: now_ns, ..active.row(&self.config) };
+        if let Err(error) = inner.catalogue.put(&row) {
+            tracing::error!(%error, "catalogue not written");
+        }
+        let _ = self.judging.send(active.run.clone());
+    }
+}
+
+fn tell(agents: &mut BTreeMap<String, Agent>, node: &str, kind: v1::coordinator_message::Kind) {
+    if let Some(agent) = agents.get_mut(node) {
+        send(agent, kind);
+    }
+}
+
+/// The refusal or welcome that opens a session.
+#[must_use]
+pub fn opening(kind: v1::coordinator_message::Kind) -> v1::CoordinatorMessage {
+    to_wire(kind)
+}

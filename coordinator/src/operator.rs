@@ -1,0 +1,203 @@
+//! The operators' door: submit, watch, stop, resume, runs, agents, report.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use proto::v1;
+use proto::v1::operator_service_server::OperatorService;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::evidence;
+use crate::hall::{Admission, Hall, SubmitError};
+use crate::store::StoreError;
+
+/// Distance of status messages to a watcher.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// Documents longer than this are not plans.
+const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How long a submit may wait for the agents that it asks for.
+const AGENTS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The operators' service.
+#[derive(Clone)]
+pub struct OperatorDoor {
+    hall: Hall,
+}
+
+impl OperatorDoor {
+    /// The door to a hall.
+    #[must_use]
+    pub fn new(hall: Hall) -> Self {
+        Self { hall }
+    }
+
+    async fn wait_for_agents(&self, least: u32) -> Result<(), Status> {
+        let deadline = tokio::time::Instant::now() + AGENTS_DEADLINE;
+        loop {
+            let agents = self.hall.agents().agents;
+            let ready = agents.iter().filter(|a| a.connected && a.offset_us.is_some()).count();
+            if ready >= least.max(1) as usize {
+                return Ok(());
+            }
+            if least == 0 || tokio::time::Instant::now() >= deadline {
+                return Err(Status::failed_precondition(format!(
+                    "{ready} of {} agents are connected: start loadbank-agent on the nodes first",
+                    least.max(1)
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl OperatorService for OperatorDoor {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::RunStatus, Status>> + Send>>;
+
+    async fn submit(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::SubmitReply>, Status> {
+        let asked = request.into_inner();
+        let least = asked.least_agents;
+        let admission = read_documents(asked)?;
+        self.wait_for_agents(least).await?;
+        let (run_id, warnings) = self.hall.submit(admission).await.map_err(refused)?;
+        let folder = self.hall.config.folder_of(&run_id).display().to_string();
+        Ok(Response::new(v1::SubmitReply { run_id, folder, warnings }))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let asked = request.into_inner().run_id;
+        let first = self.hall.status(&asked).ok_or_else(|| unknown_run(&asked))?;
+        let (updates, stream) = mpsc::channel(4);
+        tokio::spawn(follow(self.hall.clone(), first, updates));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn stop(
+        &self,
+        request: Request<v1::StopRequest>,
+    ) -> Result<Response<v1::StopReply>, Status> {
+        let asked = request.into_inner();
+        let (run_id, state) =
+            self.hall.stop(&asked.run_id, asked.now, &asked.who).map_err(refused)?;
+        Ok(Response::new(v1::StopReply { run_id, state }))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<v1::ResumeRequest>,
+    ) -> Result<Response<v1::ResumeReply>, Status> {
+        let asked = request.into_inner();
+        let (run_id, phase_index, phase) =
+            self.hall.resume(&asked.run_id, &asked.who).await.map_err(refused)?;
+        Ok(Response::new(v1::ResumeReply { run_id, phase_index: phase_index as u32, phase }))
+    }
+
+    async fn runs(
+        &self,
+        _request: Request<v1::RunsRequest>,
+    ) -> Result<Response<v1::RunsReply>, Status> {
+        let rows = self.hall.runs().map_err(|error| damaged(&error))?;
+        let entry = |row: crate::store::RunRow| v1::RunEntry {
+            run_id: row.run,
+            plan: row.plan,
+            site: row.site,
+            state: row.state,
+            verdict: row.verdict,
+            started_ns: row.started_ns,
+            ended_ns: row.ended_ns,
+            folder: row.folder,
+        };
+        Ok(Response::new(v1::RunsReply { runs: rows.into_iter().map(entry).collect() }))
+    }
+
+    async fn agents(
+        &self,
+        _request: Request<v1::AgentsRequest>,
+    ) -> Result<Response<v1::AgentsReply>, Status> {
+        Ok(Response::new(self.hall.agents()))
+    }
+
+    async fn report(
+        &self,
+        request: Request<v1::ReportRequest>,
+    ) -> Result<Response<v1::ReportReply>, Status> {
+        let asked = request.into_inner().run_id;
+        let status = self.hall.status(&asked).ok_or_else(|| unknown_run(&asked))?;
+        let folder = self.hall.config.folder_of(&status.run_id);
+        let _ = self.hall.writer.flush().await;
+        let report = tokio::task::spawn_blocking(move || evidence::report_of(&folder))
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(|error| damaged(&error))?;
+        let json = serde_json::to_string(&report).map_err(|e| Status::internal(e.to_string()))?;
+        Ok(Response::new(v1::ReportReply { json }))
+    }
+}
+
+fn read_documents(asked: v1::SubmitRequest) -> Result<Admission, Status> {
+    let long = [&asked.plan_toml, &asked.site_toml].iter().any(|t| t.len() > DOCUMENT_BYTES_MAX);
+    if long {
+        return Err(Status::invalid_argument("a document is longer than 2 MiB"));
+    }
+    let (plan, site) = evidence::parse_documents(
+        (&asked.plan_file, &asked.plan_toml),
+        (&asked.site_file, &asked.site_toml),
+        &asked.on,
+    )
+    .map_err(Status::invalid_argument)?;
+    Ok(Admission {
+        plan,
+        plan_toml: asked.plan_toml,
+        site,
+        site_toml: asked.site_toml,
+        on: asked.on,
+        allow_unrated: asked.allow_unrated,
+        inject: asked.inject,
+    })
+}
+
+async fn follow(
+    hall: Hall,
+    first: v1::RunStatus,
+    updates: mpsc::Sender<Result<v1::RunStatus, Status>>,
+) {
+    let run = first.run_id.clone();
+    let mut status = Some(first);
+    while let Some(present) = status {
+        let ended = present.ended;
+        if updates.send(Ok(present)).await.is_err() || ended {
+            return;
+        }
+        // An end is told at once, progress twice a second.
+        let _ = tokio::time::timeout(WATCH_INTERVAL, hall.ended.notified()).await;
+        status = hall.status(&run);
+    }
+}
+
+fn unknown_run(run: &str) -> Status {
+    let what = if run.is_empty() { "no run yet".to_owned() } else { format!("no run {run} here") };
+    Status::not_found(format!("{what}: see `loadbank runs`"))
+}
+
+fn refused(error: SubmitError) -> Status {
+    match &error {
+        SubmitError::Busy(_) | SubmitError::NoAgents => {
+            Status::failed_precondition(error.to_string())
+        }
+        SubmitError::Refused(_) => Status::invalid_argument(error.to_string()),
+        SubmitError::Store(_) => Status::unavailable(error.to_string()),
+    }
+}
+
+fn damaged(error: &StoreError) -> Status {
+    Status::data_loss(error.to_string())
+}

@@ -1,0 +1,525 @@
+//! The run machine: pure. Events and `now` in, actions out; no I/O, no clock.
+//!
+//! Preparing -> for each phase: arm, wait for READY, GO at an instant -> Stopping (only when
+//! asked or forced) -> Closing -> Ended. The next phase is armed while the present one runs,
+//! so that a load goes over into the next without a gap.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::PhaseSpec;
+
+/// Agents allocate buffers and open ports in this time or are left behind.
+const PREPARE_DEADLINE_NS: i64 = 30_000_000_000;
+/// Agents answer an Arm in this time or are left behind.
+const READY_DEADLINE_NS: i64 = 8_000_000_000;
+/// A GO is sent at least this long before its instant: a hundred round trips.
+pub(crate) const GO_LEAD_NS: i64 = 1_000_000_000;
+/// The next phase is armed this long before the present one ends.
+const ARM_LEAD_NS: i64 = 3_000_000_000;
+/// After the ramp, this long for the last agent to say that it is idle.
+const IDLE_GRACE_NS: i64 = 5_000_000_000;
+/// After Finish, this long for the last batch to arrive; what is missing then is a visible gap.
+const CLOSE_DEADLINE_NS: i64 = 20_000_000_000;
+
+/// What happened, as the machine sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Prepared {
+        node: String,
+        ok: bool,
+        why: String,
+    },
+    Ready {
+        node: String,
+        phase: usize,
+        attempt: u32,
+        ok: bool,
+        why: String,
+    },
+    /// Anything at all came from the node (same instance as at the start).
+    Seen {
+        node: String,
+    },
+    /// The node's agent left on purpose, or another instance came in its place.
+    Gone {
+        node: String,
+        why: String,
+    },
+    /// Every device of the node is idle after a stop.
+    Idle {
+        node: String,
+    },
+    Closed {
+        node: String,
+        last_seq: u64,
+    },
+    /// Batches of the node are durable up to this one.
+    Stored {
+        node: String,
+        seq: u64,
+    },
+    StopAsked {
+        drop: bool,
+        who: String,
+    },
+    /// A safety limit ends the run.
+    LimitTripped {
+        why: String,
+    },
+    Tick,
+}
+
+/// What must be done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Prepare {
+        node: String,
+    },
+    Arm {
+        node: String,
+        phase: usize,
+        attempt: u32,
+        members: Vec<String>,
+    },
+    /// Begin at this instant of the coordinator's clock.
+    Go {
+        node: String,
+        phase: usize,
+        attempt: u32,
+        start_ns: i64,
+    },
+    Stop {
+        node: String,
+        drop: bool,
+        why: String,
+    },
+    Finish {
+        node: String,
+    },
+    /// The node is out of the run; its lease is not renewed.
+    Lost {
+        node: String,
+        why: String,
+    },
+    PhaseStarts {
+        phase: usize,
+        start_ns: i64,
+    },
+    PhaseCompleted {
+        phase: usize,
+    },
+    Ended(End),
+}
+
+/// How the run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    Finished,
+    Stopped { who: String, drop: bool },
+    Aborted { why: String },
+    Failed { why: String },
+}
+
+/// Where the run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Preparing { deadline_ns: i64 },
+    Running,
+    Stopping { deadline_ns: i64 },
+    Closing { deadline_ns: i64 },
+    Ended,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Member {
+    prepared: bool,
+    lost: bool,
+    last_seen_ns: i64,
+    idle: bool,
+    closed: Option<u64>,
+    stored: u64,
+}
+
+/// A phase that was armed and waits for READY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Arming {
+    phase: usize,
+    attempt: u32,
+    deadline_ns: i64,
+    /// Who was told: the ring of the phase.
+    armed: Vec<String>,
+    waiting: BTreeSet<String>,
+}
+
+/// A phase with an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Timed {
+    phase: usize,
+    start_ns: i64,
+    end_ns: i64,
+}
+
+/// One run. Built anew for a resume, with the phase to begin at.
+#[derive(Debug, Clone)]
+pub struct RunMachine {
+    phases: Vec<PhaseSpec>,
+    members: BTreeMap<String, Member>,
+    state: State,
+    present: Option<Timed>,
+    next: Option<Timed>,
+    arming: Option<Arming>,
+    /// First phase that has not been armed yet.
+    upcoming: usize,
+    attempts: u32,
+    end: Option<End>,
+    ramp_ns: i64,
+    lost_after_ns: i64,
+}
+
+impl RunMachine {
+    /// A run over these nodes, beginning at a phase. `lost_after_ns`: silence after which a
+    /// node is lost (the lease: its heat is gone by then).
+    #[must_use]
+    pub fn new(
+        phases: Vec<PhaseSpec>,
+        nodes: &[String],
+        first_phase: usize,
+        ramp_ns: i64,
+        lost_after_ns: i64,
+    ) -> Self {
+        let member = Member {
+            prepared: false,
+            lost: false,
+            last_seen_ns: i64::MIN,
+            idle: false,
+            closed: None,
+            stored: 0,
+        };
+        Self {
+            phases,
+            members: nodes.iter().map(|node| (node.clone(), member.clone())).collect(),
+            state: State::Preparing { deadline_ns: i64::MAX },
+            present: None,
+            next: None,
+            arming: None,
+            upcoming: first_phase,
+            attempts: 0,
+            end: None,
+            ramp_ns,
+            lost_after_ns,
+        }
+    }
+
+    /// Asks every node to prepare. Called once.
+    pub fn begin(&mut self, now_ns: i64) -> Vec<Action> {
+        self.state = State::Preparing { deadline_ns: now_ns + PREPARE_DEADLINE_NS };
+        for member in self.members.values_mut() {
+            member.last_seen_ns = now_ns;
+        }
+        self.active().map(|node| Action::Prepare { node }).collect()
+    }
+
+    /// Where the run is.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether a lease may be granted to this node now: the run goes on and the node is in it.
+    #[must_use]
+    pub fn may_heat(&self, node: &str) -> bool {
+        matches!(self.state, State::Preparing { .. } | State::Running)
+            && self.members.get(node).is_some_and(|member| !member.lost)
+    }
+
+    /// The phase that runs now: index, start and end on the coordinator's clock.
+    #[must_use]
+    pub fn present(&self) -> Option<(usize, i64, i64)> {
+        self.present.map(|timed| (timed.phase, timed.start_ns, timed.end_ns))
+    }
+
+    /// Whether the node is still in the run.
+    #[must_use]
+    pub fn is_lost(&self, node: &str) -> bool {
+        self.members.get(node).is_none_or(|member| member.lost)
+    }
+
+    /// Takes one event in.
+    pub fn step(&mut self, now_ns: i64, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.state == State::Ended {
+            return actions;
+        }
+        self.take(now_ns, event, &mut actions);
+        self.note_silence(now_ns, &mut actions);
+        self.advance(now_ns, &mut actions);
+        actions
+    }
+
+    fn take(&mut self, now_ns: i64, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Prepared { node, ok, why } => {
+                self.seen(&node, now_ns);
+                match (ok, self.members.get_mut(&node)) {
+                    (true, Some(member)) => member.prepared = true,
+                    _ => self.lose(&node, why, actions),
+                }
+            }
+            Event::Ready { node, phase, attempt, ok, why } => {
+                self.seen(&node, now_ns);
+                self.take_ready(&node, (phase, attempt), ok, why, actions);
+            }
+            Event::Seen { node } => self.seen(&node, now_ns),
+            Event::Gone { node, why } => self.lose(&node, why, actions),
+            Event::Idle { node } => {
+                self.seen(&node, now_ns);
+                self.with(&node, |member| member.idle = true);
+            }
+            Event::Closed { node, last_seq } => {
+                self.seen(&node, now_ns);
+                self.with(&node, |member| member.closed = Some(last_seq));
+            }
+            Event::Stored { node, seq } => {
+                self.with(&node, |member| member.stored = member.stored.max(seq));
+            }
+            Event::StopAsked { drop, who } => {
+                let why = format!("stopped by {who}");
+                self.stop(now_ns, drop, why, End::Stopped { who, drop }, actions);
+            }
+            Event::LimitTripped { why } => {
+                self.stop(now_ns, false, why.clone(), End::Aborted { why }, actions);
+            }
+            Event::Tick => {}
+        }
+    }
+
+    fn take_ready(
+        &mut self,
+        node: &str,
+        armed: (usize, u32),
+        ok: bool,
+        why: String,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(arming) = &mut self.arming else { return };
+        if (arming.phase, arming.attempt) != armed {
+            return;
+        }
+        if ok {
+            arming.waiting.remove(node);
+        } else {
+            self.lose(node, why, actions);
+        }
+    }
+
+    /// Nodes that were silent for too long are lost.
+    fn note_silence(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
+        if matches!(self.state, State::Closing { .. }) {
+            return;
+        }
+        let oldest = now_ns.saturating_sub(self.lost_after_ns);
+        let silent: Vec<String> = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.lost && member.last_seen_ns < oldest)
+            .map(|(node, _)| node.clone())
+            .collect();
+        for node in silent {
+            self.lose(&node, "silent for longer than its lease".to_owned(), actions);
+        }
+    }
+
+    fn advance(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
+        match self.state {
+            State::Preparing { deadline_ns } => {
+                self.advance_preparing(now_ns, deadline_ns, actions)
+            }
+            State::Running => self.advance_running(now_ns, actions),
+            State::Stopping { deadline_ns } => {
+                let idle = self.members.values().all(|member| member.lost || member.idle);
+                if idle || now_ns >= deadline_ns {
+                    self.close(now_ns, actions);
+                }
+            }
+            State::Closing { deadline_ns } => {
+                let complete = self.members.values().all(|member| {
+                    member.lost || member.closed.is_some_and(|last| member.stored >= last)
+                });
+                if complete || now_ns >= deadline_ns {
+                    self.state = State::Ended;
+                    actions.push(Action::Ended(self.end.clone().unwrap_or(End::Finished)));
+                }
+            }
+            State::Ended => {}
+        }
+    }
+
+    fn advance_preparing(&mut self, now_ns: i64, deadline_ns: i64, actions: &mut Vec<Action>) {
+        if now_ns >= deadline_ns {
+            let late: Vec<String> = self
+                .members
+                .iter()
+                .filter(|(_, member)| !member.lost && !member.prepared)
+                .map(|(node, _)| node.clone())
+                .collect();
+            for node in late {
+                self.lose(&node, "did not prepare in time".to_owned(), actions);
+            }
+        }
+        if self.fails_quorum(now_ns, actions) {
+            return;
+        }
+        if self.members.values().all(|member| member.lost || member.prepared) {
+            self.state = State::Running;
+            self.arm_upcoming(now_ns, actions);
+        }
+    }
+
+    fn advance_running(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
+        if self.fails_quorum(now_ns, actions) {
+            return;
+        }
+        self.settle_arming(now_ns, actions);
+        if let (None, Some(next)) = (self.present, self.next) {
+            self.present = Some(next);
+            self.next = None;
+        }
+        let Some(present) = self.present else { return };
+        if now_ns >= present.end_ns {
+            self.complete_present(now_ns, present, actions);
+        } else if self.next.is_none()
+            && self.arming.is_none()
+            && now_ns >= present.end_ns - ARM_LEAD_NS
+        {
+            self.arm_upcoming(now_ns, actions);
+        }
+    }
+
+    fn complete_present(&mut self, now_ns: i64, present: Timed, actions: &mut Vec<Action>) {
+        actions.push(Action::PhaseCompleted { phase: present.phase });
+        self.present = self.next.take();
+        let more = self.present.is_some() || self.arming.is_some();
+        if !more && self.upcoming < self.phases.len() {
+            self.arm_upcoming(now_ns, actions);
+        } else if !more {
+            self.stop(now_ns, false, "the plan is done".to_owned(), End::Finished, actions);
+        }
+    }
+
+    /// GO once everybody is ready; who is not in time is lost.
+    fn settle_arming(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
+        let Some(arming) = self.arming.clone() else { return };
+        if !arming.waiting.is_empty() && now_ns < arming.deadline_ns {
+            return;
+        }
+        for node in &arming.waiting {
+            self.lose(node, "was not ready in time".to_owned(), actions);
+        }
+        // Whoever was lost meanwhile is in the others' ring: arm again without it.
+        if arming.armed.iter().any(|node| self.is_lost(node)) {
+            self.upcoming = arming.phase;
+            self.arming = None;
+            self.arm_upcoming(now_ns, actions);
+            return;
+        }
+        self.go(now_ns, &arming, actions);
+    }
+
+    fn go(&mut self, now_ns: i64, arming: &Arming, actions: &mut Vec<Action>) {
+        let earliest = now_ns + GO_LEAD_NS;
+        let start_ns = self.present.map_or(earliest, |present| present.end_ns.max(earliest));
+        let phase = arming.phase;
+        let end_ns = start_ns + self.phases[phase].duration_ns as i64;
+        for node in self.active_members(phase) {
+            actions.push(Action::Go { node, phase, attempt: arming.attempt, start_ns });
+        }
+        actions.push(Action::PhaseStarts { phase, start_ns });
+        self.arming = None;
+        self.next = Some(Timed { phase, start_ns, end_ns });
+    }
+
+    fn arm_upcoming(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
+        if self.upcoming >= self.phases.len() {
+            return;
+        }
+        let phase = self.upcoming;
+        self.upcoming += 1;
+        self.attempts += 1;
+        let members = self.active_members(phase);
+        for node in &members {
+            let (node, members) = (node.clone(), members.clone());
+            actions.push(Action::Arm { node, phase, attempt: self.attempts, members });
+        }
+        let deadline_ns = now_ns + READY_DEADLINE_NS;
+        let waiting = members.iter().cloned().collect();
+        let attempt = self.attempts;
+        self.arming = Some(Arming { phase, attempt, deadline_ns, armed: members, waiting });
+    }
+
+    /// Too few left: less than half of those that began.
+    fn fails_quorum(&mut self, now_ns: i64, actions: &mut Vec<Action>) -> bool {
+        let left = self.active().count();
+        if left * 2 >= self.members.len() && left > 0 {
+            return false;
+        }
+        let why = format!("{left} of {} nodes are left, fewer than half", self.members.len());
+        self.stop(now_ns, false, why.clone(), End::Failed { why }, actions);
+        true
+    }
+
+    fn stop(&mut self, now_ns: i64, drop: bool, why: String, end: End, actions: &mut Vec<Action>) {
+        match self.state {
+            State::Preparing { .. } | State::Running => {}
+            // A drop overtakes a ramp that is under way.
+            State::Stopping { .. } if drop => {}
+            State::Stopping { .. } | State::Closing { .. } | State::Ended => return,
+        }
+        let overtaking = matches!(self.state, State::Stopping { .. });
+        if !overtaking || matches!(self.end, Some(End::Finished)) {
+            self.end = Some(end);
+        }
+        for node in self.active() {
+            actions.push(Action::Stop { node, drop, why: why.clone() });
+        }
+        let ramp_ns = if drop { 0 } else { self.ramp_ns };
+        self.state = State::Stopping { deadline_ns: now_ns + ramp_ns + IDLE_GRACE_NS };
+        (self.arming, self.next, self.present) = (None, None, None);
+    }
+
+    fn close(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
+        for node in self.active() {
+            actions.push(Action::Finish { node });
+        }
+        self.state = State::Closing { deadline_ns: now_ns + CLOSE_DEADLINE_NS };
+    }
+
+    fn lose(&mut self, node: &str, why: String, actions: &mut Vec<Action>) {
+        let Some(member) = self.members.get_mut(node) else { return };
+        if member.lost {
+            return;
+        }
+        member.lost = true;
+        if let Some(arming) = &mut self.arming {
+            arming.waiting.remove(node);
+        }
+        actions.push(Action::Lost { node: node.to_owned(), why });
+    }
+
+    fn seen(&mut self, node: &str, now_ns: i64) {
+        self.with(node, |member| member.last_seen_ns = member.last_seen_ns.max(now_ns));
+    }
+
+    fn with(&mut self, node: &str, change: impl FnOnce(&mut Member)) {
+        if let Some(member) = self.members.get_mut(node) {
+            change(member);
+        }
+    }
+
+    fn active(&self) -> impl Iterator<Item = String> {
+        self.members.iter().filter(|(_, member)| !member.lost).map(|(node, _)| node.clone())
+    }
+
+    fn active_members(&self, phase: usize) -> Vec<String> {
+        self.phases[phase].members.iter().filter(|node| !self.is_lost(node)).cloned().collect()
+    }
+}

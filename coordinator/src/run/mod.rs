@@ -1,0 +1,7 @@
+//! A run: the pure machine that orders it, and what it needs to know of its plan.
+
+mod machine;
+mod phase;
+
+pub use machine::{Action, End, Event, RunMachine, State};
+pub use phase::{PhaseSpec, members_of, phase_specs};

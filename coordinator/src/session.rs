@@ -1,0 +1,181 @@
+//! The agents' door: one session a life of an agent process, and the durable upload.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use proto::v1;
+use proto::v1::agent_service_server::AgentService;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::hall::{Hall, SessionId, opening};
+use crate::store::{Durable, StoredBatch};
+
+/// Messages that wait for one agent. A run needs a dozen; more means it does not read.
+const OUTBOX_MAX: usize = 256;
+/// A connection that does not say Hello in this time is closed.
+const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// Clock exchanges come fast until the estimate stands, then slowly.
+const PROBE_FAST: Duration = Duration::from_millis(100);
+/// See [`PROBE_FAST`].
+const PROBE_SLOW: Duration = Duration::from_millis(500);
+/// How many fast ones.
+const PROBES_FAST: u32 = 40;
+/// Batches of one stream that are on their way to the disk; this also bounds the writer's
+/// queue, at so many a connected agent.
+const IN_FLIGHT_MAX: usize = 64;
+/// A batch may not claim more than this beyond what the message limit already says.
+const ID_BYTES_MAX: usize = 255;
+
+/// The agents' service.
+#[derive(Clone)]
+pub struct AgentDoor {
+    hall: Hall,
+}
+
+impl AgentDoor {
+    /// The door to a hall.
+    #[must_use]
+    pub fn new(hall: Hall) -> Self {
+        Self { hall }
+    }
+}
+
+type Out<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AgentService for AgentDoor {
+    type SessionStream = Out<v1::CoordinatorMessage>;
+    type UploadStream = Out<v1::BatchAck>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let mut inbox = request.into_inner();
+        let hello = first_hello(&mut inbox).await?;
+        let (outbox, queue) = mpsc::channel(OUTBOX_MAX);
+        let welcome =
+            v1::Welcome { protocol_version: proto::PROTOCOL_VERSION, coordinator: String::new() };
+        let first = match self.hall.admit(&hello, outbox.clone()) {
+            Ok(session) => {
+                tracing::info!(node = %hello.node, instance = %hello.instance, "agent came");
+                tokio::spawn(probe_clock(self.hall.clone(), hello.node.clone(), session));
+                tokio::spawn(listen(self.hall.clone(), hello.node, session, inbox));
+                v1::coordinator_message::Kind::Welcome(welcome)
+            }
+            Err(refusal) => {
+                tracing::warn!(node = %hello.node, why = %refusal.why, "agent refused");
+                v1::coordinator_message::Kind::Refusal(refusal)
+            }
+        };
+        drop(outbox);
+        let stream = tokio_stream::once(opening(first)).chain(ReceiverStream::new(queue)).map(Ok);
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<v1::Batch>>,
+    ) -> Result<Response<Self::UploadStream>, Status> {
+        let (waiting, durable) = mpsc::channel(IN_FLIGHT_MAX);
+        let (acks, stream) = mpsc::channel(IN_FLIGHT_MAX);
+        tokio::spawn(receive(self.hall.clone(), request.into_inner(), waiting));
+        tokio::spawn(acknowledge(self.hall.clone(), durable, acks));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+async fn first_hello(inbox: &mut Streaming<v1::AgentMessage>) -> Result<v1::Hello, Status> {
+    let first = tokio::time::timeout(HELLO_DEADLINE, inbox.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no Hello in time"))??;
+    match first.and_then(|message| message.kind) {
+        Some(v1::agent_message::Kind::Hello(hello)) => Ok(hello),
+        _ => Err(Status::invalid_argument("the first message must be Hello")),
+    }
+}
+
+async fn listen(
+    hall: Hall,
+    node: String,
+    session: SessionId,
+    mut inbox: Streaming<v1::AgentMessage>,
+) {
+    let mut goodbye = None;
+    while let Ok(Some(message)) = inbox.message().await {
+        if let Some(v1::agent_message::Kind::Goodbye(bye)) = &message.kind {
+            goodbye = Some(bye.why.clone());
+        }
+        hall.take(&node, session, message);
+    }
+    tracing::info!(%node, "session ended");
+    hall.leave(&node, session, goodbye);
+}
+
+async fn probe_clock(hall: Hall, node: String, session: SessionId) {
+    let mut count = 0;
+    while hall.probe_clock(&node, session) {
+        count += 1;
+        let pause = if count < PROBES_FAST { PROBE_FAST } else { PROBE_SLOW };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// A batch on its way to the disk.
+struct Pending {
+    run: String,
+    node: String,
+    instance: String,
+    seq: u64,
+    /// `None`: the run is not known here.
+    durable: Option<oneshot::Receiver<Durable>>,
+}
+
+async fn receive(hall: Hall, mut inbox: Streaming<v1::Batch>, waiting: mpsc::Sender<Pending>) {
+    while let Ok(Some(batch)) = inbox.message().await {
+        if [&batch.run_id, &batch.node, &batch.instance].iter().any(|id| id.len() > ID_BYTES_MAX) {
+            return;
+        }
+        let run = batch.run_id.clone();
+        let (node, instance, seq) = (batch.node.clone(), batch.instance.clone(), batch.seq);
+        let durable = if hall.knows_run(&run) {
+            let stored = StoredBatch { batch, received_ns: hall.clock.now_ns() };
+            Some(hall.writer.batch(&run, stored))
+        } else {
+            None
+        };
+        if waiting.send(Pending { run, node, instance, seq, durable }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn acknowledge(
+    hall: Hall,
+    mut waiting: mpsc::Receiver<Pending>,
+    acks: mpsc::Sender<Result<v1::BatchAck, Status>>,
+) {
+    while let Some(pending) = waiting.recv().await {
+        let ack = v1::BatchAck {
+            run_id: pending.run.clone(),
+            instance: pending.instance.clone(),
+            seq: pending.seq,
+            unknown_run: pending.durable.is_none(),
+        };
+        if let Some(durable) = pending.durable {
+            let outcome = durable.await.unwrap_or(Err(crate::store::WriteError::Closed));
+            if let Err(error) = outcome {
+                // Not stored is not acknowledged: the agent keeps it and tries again.
+                let _ = acks.send(Err(Status::unavailable(error.to_string()))).await;
+                return;
+            }
+            hall.stored(&pending.run, &pending.node, &pending.instance, pending.seq);
+        }
+        if acks.send(Ok(ack)).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The catalogue: which runs there are and how they ended.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::StoreError;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS runs(
+  run TEXT PRIMARY KEY, plan TEXT NOT NULL, site TEXT NOT NULL, state TEXT NOT NULL,
+  verdict TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,
+  folder TEXT NOT NULL);
+";
+
+/// All runs of one state directory.
+pub struct Catalogue {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// One run's line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    pub run: String,
+    pub plan: String,
+    pub site: String,
+    /// running, suspended, finished, stopped, aborted, failed
+    pub state: String,
+    /// Empty while the run goes on.
+    pub verdict: String,
+    pub started_ns: i64,
+    /// 0 while the run goes on.
+    pub ended_ns: i64,
+    pub folder: String,
+}
+
+impl Catalogue {
+    /// Opens or makes the catalogue of a state directory.
+    ///
+    /// # Errors
+    /// When the directory can't be made or written, or the file is damaged.
+    pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(state_dir)
+            .map_err(|source| StoreError::Io { file: state_dir.to_owned(), source })?;
+        let path = state_dir.join("catalogue.sqlite");
+        let open = || {
+            let connection = Connection::open(&path)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.execute_batch(SCHEMA)?;
+            Ok(connection)
+        };
+        match open() {
+            Ok(connection) => Ok(Self { connection, path }),
+            Err(source) => Err(StoreError::Sqlite { file: path, source }),
+        }
+    }
+
+    /// Writes a run's line, replacing an older one.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn put(&self, row: &RunRow) -> Result<(), StoreError> {
+        let values = params![
+            row.run,
+            row.plan,
+            row.site,
+            row.state,
+            row.verdict,
+            row.started_ns,
+            row.ended_ns,
+            row.folder
+        ];
+        self.connection
+            .execute("INSERT OR REPLACE INTO runs VALUES(?1,?2,?3,?4,?5,?6,?7,?8)", values)
+            .map(|_| ())
+            .map_err(|source| self.error(source))
+    }
+
+    /// One run by its id.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn get(&self, run: &str) -> Result<Option<RunRow>, StoreError> {
+        self.connection
+            .query_row("SELECT * FROM runs WHERE run = ?1", [run], read)
+            .optional()
+            .map_err(|source| self.error(source))
+    }
+
+    /// Every run, oldest first.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
+        let list = || {
+            let mut query =
+                self.connection.prepare("SELECT * FROM runs ORDER BY started_ns, run")?;
+            query.query_map([], read)?.collect()
+        };
+        list().map_err(|source| self.error(source))
+    }
+
+    fn error(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Sqlite { file: self.path.clone(), source }
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
+        run: row.get(0)?,
+        plan: row.get(1)?,
+        site: row.get(2)?,
+        state: row.get(3)?,
+        verdict: row.get(4)?,
+        started_ns: row.get(5)?,
+        ended_ns: row.get(6)?,
+        folder: row.get(7)?,
+    })
+}

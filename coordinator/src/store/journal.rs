@@ -1,0 +1,106 @@
+//! What the coordinator did and knew during a run, in order: the facts beside the records.
+
+use serde::{Deserialize, Serialize};
+
+/// One entry. Variants and fields are added, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum JournalEntry {
+    Created {
+        run: String,
+        plan_name: String,
+        plan_toml: String,
+        site_name: Option<String>,
+        site_toml: Option<String>,
+        nodes: Vec<Planned>,
+        inject: Vec<String>,
+        allow_unrated: bool,
+        #[serde(default)]
+        on: String,
+    },
+    /// Heat returned after a crash because this person said so.
+    Resumed {
+        who: String,
+        phase: usize,
+    },
+    PhaseStarts {
+        phase: usize,
+        name: String,
+        start_ns: i64,
+        clocks: Vec<NodeClock>,
+    },
+    PhaseCompleted {
+        phase: usize,
+        name: String,
+    },
+    Lost {
+        node: String,
+        instance: String,
+        why: String,
+    },
+    /// The node was heard again: what its kernel says of itself.
+    Returned {
+        node: String,
+        instance: String,
+        boot_id: String,
+    },
+    /// The agent ended its part: how many batches it made for this run.
+    Closed {
+        node: String,
+        instance: String,
+        last_seq: u64,
+    },
+    /// Who else used the node, and the like.
+    Warning {
+        node: String,
+        text: String,
+    },
+    /// An agent's clock against the coordinator's, kept so that records can be aligned.
+    Clock {
+        clock: NodeClock,
+    },
+    StopAsked {
+        who: String,
+        drop: bool,
+    },
+    LimitTripped {
+        why: String,
+    },
+    /// The coordinator was started again and found this run unfinished.
+    Suspended {
+        phase: usize,
+    },
+    Ended {
+        how: String,
+        why: String,
+    },
+}
+
+/// A node that was planned for, as it was when the run began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    pub node: String,
+    pub instance: String,
+    pub boot_id: String,
+    pub devices: Vec<PlannedDevice>,
+    /// Sensors that the node said it does not have: what, and the reason's words.
+    pub missing: Vec<(String, String)>,
+}
+
+/// A device of a planned node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedDevice {
+    pub index: u32,
+    pub kind: String,
+    pub model: String,
+    pub cores: Vec<u32>,
+}
+
+/// Coordinator's clock minus agent's at an instant, with the claimed half-width.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeClock {
+    pub node: String,
+    pub at_ns: i64,
+    pub offset_ns: i64,
+    pub error_ns: u64,
+}

@@ -1,0 +1,49 @@
+//! What survives: one SQLite file per run, and a catalogue of runs.
+//!
+//! The store keeps what agents said, compressed and keyed; whatever is derived is derived
+//! at read time, so that a better analysis re-judges old runs.
+
+mod catalogue;
+mod journal;
+mod run_file;
+mod writer;
+
+pub use catalogue::{Catalogue, RunRow};
+pub use journal::{JournalEntry, NodeClock, Planned, PlannedDevice};
+pub use run_file::{RunFile, StoredBatch};
+pub use writer::{Durable, StoreError as WriteError, Writer};
+
+use std::path::PathBuf;
+
+/// A store file that can't be used, with the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{file}: {source}{}", mend(.source))]
+    Sqlite { file: PathBuf, source: rusqlite::Error },
+    #[error("{file}: {source}")]
+    Io { file: PathBuf, source: std::io::Error },
+    #[error("{file}: no run file here; name a run's folder or its id")]
+    NotARun { file: PathBuf },
+    #[error(
+        "{file}: run file of format {found}, this version reads up to {}; use the loadbank that wrote it or a newer one",
+        run_file::FORMAT
+    )]
+    Newer { file: PathBuf, found: i64 },
+    #[error(
+        "{file}: batch {seq} of {node} is damaged: {why}; the rest of the file can be read with --salvage"
+    )]
+    Damaged { file: PathBuf, node: String, seq: u64, why: String },
+    #[error("{file}: journal entry {id} is damaged: {why}")]
+    Journal { file: PathBuf, id: i64, why: String },
+}
+
+fn mend(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => {
+            "; the file is truncated or damaged: copy it away and try `sqlite3 FILE .recover`"
+        }
+        Some(DiskFull) => "; make room on that disk: agents keep what was not acknowledged",
+        _ => "",
+    }
+}

@@ -1,0 +1,214 @@
+//! The one writer: a thread that commits in groups and says so after the commit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::run_file::{RunFile, StoredBatch};
+use super::{JournalEntry, StoreError as FileError};
+
+/// One transaction takes at most this many commands, so that an ack is never late by much.
+const GROUP_MAX: usize = 1024;
+
+/// Why something was not stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("{0}")]
+    File(String),
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Answer to a write: sent after the commit.
+pub type Durable = Result<(), StoreError>;
+
+enum Command {
+    Batch {
+        run: String,
+        stored: StoredBatch,
+        done: oneshot::Sender<Durable>,
+    },
+    Journal {
+        run: String,
+        time_ns: i64,
+        entry: JournalEntry,
+        done: Option<oneshot::Sender<Durable>>,
+    },
+    /// Answered when everything before it is committed.
+    Flush {
+        done: oneshot::Sender<Durable>,
+    },
+}
+
+/// Handle of the writer thread. Cloning shares it; the thread ends with the last handle.
+#[derive(Clone)]
+pub struct Writer {
+    /// Bounded by what the senders have in flight: `session::IN_FLIGHT_MAX` a stream.
+    queue: Sender<Command>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Writer {
+    /// Starts the writer. `folder_of` tells where a run's file lies.
+    #[must_use]
+    pub fn start(folder_of: impl Fn(&str) -> PathBuf + Send + 'static) -> Self {
+        let (queue, commands) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || write_loop(&commands, &folder_of))
+            .ok();
+        Self { queue, thread: Arc::new(Mutex::new(thread)) }
+    }
+
+    /// Stores a batch; the receiver hears after the commit.
+    #[must_use]
+    pub fn batch(&self, run: &str, stored: StoredBatch) -> oneshot::Receiver<Durable> {
+        let (done, durable) = oneshot::channel();
+        self.send(Command::Batch { run: run.to_owned(), stored, done });
+        durable
+    }
+
+    /// Writes a journal entry, in order with everything else.
+    pub fn journal(&self, run: &str, time_ns: i64, entry: JournalEntry) {
+        self.send(Command::Journal { run: run.to_owned(), time_ns, entry, done: None });
+    }
+
+    /// Writes a journal entry; the receiver hears after the commit.
+    #[must_use]
+    pub fn journal_durable(
+        &self,
+        run: &str,
+        time_ns: i64,
+        entry: JournalEntry,
+    ) -> oneshot::Receiver<Durable> {
+        let (done, durable) = oneshot::channel();
+        let done = Some(done);
+        self.send(Command::Journal { run: run.to_owned(), time_ns, entry, done });
+        durable
+    }
+
+    /// The receiver hears when everything sent before is committed.
+    #[must_use]
+    pub fn flush(&self) -> oneshot::Receiver<Durable> {
+        let (done, durable) = oneshot::channel();
+        self.send(Command::Flush { done });
+        durable
+    }
+
+    /// Ends the thread once it has committed everything; for the last handle.
+    pub fn close(self) {
+        let Self { queue, thread } = self;
+        drop(queue);
+        if let Some(thread) = thread.lock().ok().and_then(|mut thread| thread.take()) {
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, command: Command) {
+        // A writer that is gone drops the command, and with it the sender of the answer:
+        // the caller hears "closed" and acknowledges nothing.
+        let _ = self.queue.send(command);
+    }
+}
+
+fn write_loop(commands: &Receiver<Command>, folder_of: &dyn Fn(&str) -> PathBuf) {
+    let mut files: HashMap<String, RunFile> = HashMap::new();
+    while let Ok(first) = commands.recv() {
+        let mut group = vec![first];
+        group.extend(commands.try_iter().take(GROUP_MAX - 1));
+        commit_group(group, &mut files, folder_of);
+    }
+}
+
+#[derive(Default)]
+struct Share {
+    batches: Vec<StoredBatch>,
+    journal: Vec<(i64, JournalEntry)>,
+    waiting: Vec<oneshot::Sender<Durable>>,
+}
+
+fn commit_group(
+    group: Vec<Command>,
+    files: &mut HashMap<String, RunFile>,
+    folder_of: &dyn Fn(&str) -> PathBuf,
+) {
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    let mut flushes = Vec::new();
+    for command in group {
+        match command {
+            Command::Batch { run, stored, done } => {
+                let share = shares.entry(run).or_default();
+                share.batches.push(stored);
+                share.waiting.push(done);
+            }
+            Command::Journal { run, time_ns, entry, done } => {
+                let share = shares.entry(run).or_default();
+                share.journal.push((time_ns, entry));
+                share.waiting.extend(done);
+            }
+            Command::Flush { done } => flushes.push(done),
+        }
+    }
+    for (run, share) in shares {
+        let outcome = commit_share(&run, &share, files, folder_of);
+        if let Err(error) = &outcome {
+            tracing::error!(%run, %error, "not stored");
+        }
+        for done in share.waiting {
+            let _ = done.send(outcome.clone());
+        }
+    }
+    for done in flushes {
+        let _ = done.send(Ok(()));
+    }
+}
+
+fn commit_share(
+    run: &str,
+    share: &Share,
+    files: &mut HashMap<String, RunFile>,
+    folder_of: &dyn Fn(&str) -> PathBuf,
+) -> Durable {
+    let words = |error: FileError| StoreError::File(error.to_string());
+    if !files.contains_key(run) {
+        files.insert(run.to_owned(), RunFile::create(&folder_of(run)).map_err(words)?);
+    }
+    let file = files.get_mut(run).ok_or(StoreError::Closed)?;
+    let outcome = file.commit(&share.batches, &share.journal).map_err(words);
+    if outcome.is_err() {
+        // Open it anew next time: a disk may have room again.
+        files.remove(run);
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::v1;
+
+    #[test]
+    fn an_answer_comes_after_the_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let writer = Writer::start(move |run| root.join(run));
+        let batch =
+            v1::Batch { node: "n".into(), instance: "i".into(), seq: 1, ..Default::default() };
+        let durable = writer.batch("r", StoredBatch { batch, received_ns: 1 });
+        durable.blocking_recv().unwrap().unwrap();
+        let file = RunFile::open(&folder.path().join("r")).unwrap();
+        assert_eq!(file.counts().unwrap(), [("n".into(), "i".into(), 1, 1)]);
+        writer.close();
+    }
+
+    #[test]
+    fn what_can_not_be_stored_is_not_acknowledged() {
+        let writer = Writer::start(|_| PathBuf::from("/proc/no/such/place"));
+        let durable = writer.journal_durable("r", 1, JournalEntry::Suspended { phase: 0 });
+        assert!(durable.blocking_recv().unwrap().is_err());
+    }
+}
