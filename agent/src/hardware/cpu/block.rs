@@ -253,8 +253,8 @@ mod tests {
             }
             let buffer = bench.buffer.as_mut().unwrap();
             let (piece, _) = buffer.turn();
-            piece.iter_mut().for_each(|word| *word = !*word);
-            piece[7777] ^= 1 << 63;
+            piece.0.iter_mut().for_each(|word| *word = !*word);
+            piece.0[7777] ^= 1 << 63;
             let wrong = (0..4 * pieces).filter(|_| bench.run(kernel, false).wrong.is_some());
             assert_eq!(wrong.count(), 1, "{kernel:?}");
         }

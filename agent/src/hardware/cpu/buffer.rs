@@ -12,7 +12,7 @@ const PIECE_BYTES: usize = 8 * PIECE_WORDS;
 const CACHES: u64 = 4;
 /// Most bytes a core gets. One core alone behind a cache of 128 MiB needs this much;
 /// more would only make the first touch longer.
-const BYTES_PER_CORE_MAX: u64 = 512 << 20;
+pub(super) const BYTES_PER_CORE_MAX: u64 = 512 << 20;
 /// Least bytes a core gets: beyond every second-level cache.
 const BYTES_PER_CORE_MIN: u64 = 16 << 20;
 /// Largest share of the memory available now that all buffers may take together.
@@ -31,7 +31,7 @@ pub(super) fn bytes_per_core(cache: u64, sharers: u64, cores: u64, available: u6
 
 /// Writes the content of a fresh piece.
 pub(super) fn fill(piece: &mut Piece) {
-    for (i, word) in piece.iter_mut().enumerate() {
+    for (i, word) in piece.0.iter_mut().enumerate() {
         *word = pattern::word(SEED, i as u64);
     }
 }
@@ -46,6 +46,9 @@ pub(super) struct Buffer {
     /// Whether a piece now holds the inverse of its first content. One for each piece.
     inverted: Vec<bool>,
 }
+
+// SAFETY: the mapping belongs to this value alone and is no thread's in particular.
+unsafe impl Send for Buffer {}
 
 impl Buffer {
     /// Reserves address space for `bytes`, or as much as the kernel gives.

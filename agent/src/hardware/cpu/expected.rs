@@ -46,10 +46,10 @@ mod tests {
     fn computed(isa: Isa, answer: Answer) -> u64 {
         let mut lanes = fma::LanesF64::seeded(super::super::block::SEED);
         let mut singles = fma::LanesF32::seeded(super::super::block::SEED);
-        let mut piece = vec![[0; stream::PIECE_WORDS]];
+        let mut piece = vec![stream::Piece([0; stream::PIECE_WORDS])];
         buffer::fill(&mut piece[0]);
         if matches!(answer, Answer::StreamInverted | Answer::MixInverted) {
-            piece[0].iter_mut().for_each(|word| *word = !*word);
+            piece[0].0.iter_mut().for_each(|word| *word = !*word);
         }
         let before = piece.clone();
         let words: Vec<u64> = match answer {
@@ -68,7 +68,7 @@ mod tests {
             }
         };
         if !matches!(answer, Answer::FmaF64 | Answer::FmaF32) {
-            assert!(piece[0].iter().zip(&before[0]).all(|(now, was)| *now == !*was));
+            assert!(piece[0].0.iter().zip(&before[0].0).all(|(now, was)| *now == !*was));
         }
         pattern::hash(&words)
     }

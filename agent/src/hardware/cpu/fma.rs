@@ -138,9 +138,10 @@ mod x86 {
         let c = _mm512_set1_pd(C_F64);
         for group in lanes.0.as_chunks_mut::<{ WIDE * 8 }>().0 {
             let at = group.as_mut_ptr();
-            // SAFETY: vector k reads the lanes 8k..8k+8 of a group of 8 * WIDE.
+            // SAFETY: vector k reads the lanes 8k..8k+8 of a group of 8 * WIDE,
+            // which begins on a line: lanes are aligned and a group is whole lines.
             let mut z: [_; WIDE] =
-                std::array::from_fn(|k| unsafe { _mm512_loadu_pd(at.add(8 * k)) });
+                std::array::from_fn(|k| unsafe { _mm512_load_pd(at.add(8 * k)) });
             for _ in 0..steps {
                 for z in &mut z {
                     *z = _mm512_fnmadd_pd(*z, *z, c);
@@ -148,7 +149,7 @@ mod x86 {
             }
             for (k, z) in z.into_iter().enumerate() {
                 // SAFETY: as for the loads.
-                unsafe { _mm512_storeu_pd(at.add(8 * k), z) };
+                unsafe { _mm512_store_pd(at.add(8 * k), z) };
             }
         }
     }
@@ -158,9 +159,10 @@ mod x86 {
         let c = _mm512_set1_ps(C_F32);
         for group in lanes.0.as_chunks_mut::<{ WIDE * 16 }>().0 {
             let at = group.as_mut_ptr();
-            // SAFETY: vector k reads the lanes 16k..16k+16 of a group of 16 * WIDE.
+            // SAFETY: vector k reads the lanes 16k..16k+16 of a group of 16 * WIDE,
+            // which begins on a line: lanes are aligned and a group is whole lines.
             let mut z: [_; WIDE] =
-                std::array::from_fn(|k| unsafe { _mm512_loadu_ps(at.add(16 * k)) });
+                std::array::from_fn(|k| unsafe { _mm512_load_ps(at.add(16 * k)) });
             for _ in 0..steps {
                 for z in &mut z {
                     *z = _mm512_fnmadd_ps(*z, *z, c);
@@ -168,7 +170,7 @@ mod x86 {
             }
             for (k, z) in z.into_iter().enumerate() {
                 // SAFETY: as for the loads.
-                unsafe { _mm512_storeu_ps(at.add(16 * k), z) };
+                unsafe { _mm512_store_ps(at.add(16 * k), z) };
             }
         }
     }
@@ -178,9 +180,10 @@ mod x86 {
         let c = _mm256_set1_pd(C_F64);
         for group in lanes.0.as_chunks_mut::<{ NARROW * 4 }>().0 {
             let at = group.as_mut_ptr();
-            // SAFETY: vector k reads the lanes 4k..4k+4 of a group of 4 * NARROW.
+            // SAFETY: vector k reads the lanes 4k..4k+4 of a group of 4 * NARROW,
+            // which begins on a line: lanes are aligned and a group is whole lines.
             let mut z: [_; NARROW] =
-                std::array::from_fn(|k| unsafe { _mm256_loadu_pd(at.add(4 * k)) });
+                std::array::from_fn(|k| unsafe { _mm256_load_pd(at.add(4 * k)) });
             for _ in 0..steps {
                 for z in &mut z {
                     *z = _mm256_fnmadd_pd(*z, *z, c);
@@ -188,7 +191,7 @@ mod x86 {
             }
             for (k, z) in z.into_iter().enumerate() {
                 // SAFETY: as for the loads.
-                unsafe { _mm256_storeu_pd(at.add(4 * k), z) };
+                unsafe { _mm256_store_pd(at.add(4 * k), z) };
             }
         }
     }
@@ -198,9 +201,10 @@ mod x86 {
         let c = _mm256_set1_ps(C_F32);
         for group in lanes.0.as_chunks_mut::<{ NARROW * 8 }>().0 {
             let at = group.as_mut_ptr();
-            // SAFETY: vector k reads the lanes 8k..8k+8 of a group of 8 * NARROW.
+            // SAFETY: vector k reads the lanes 8k..8k+8 of a group of 8 * NARROW,
+            // which begins on a line: lanes are aligned and a group is whole lines.
             let mut z: [_; NARROW] =
-                std::array::from_fn(|k| unsafe { _mm256_loadu_ps(at.add(8 * k)) });
+                std::array::from_fn(|k| unsafe { _mm256_load_ps(at.add(8 * k)) });
             for _ in 0..steps {
                 for z in &mut z {
                     *z = _mm256_fnmadd_ps(*z, *z, c);
@@ -208,7 +212,7 @@ mod x86 {
             }
             for (k, z) in z.into_iter().enumerate() {
                 // SAFETY: as for the loads.
-                unsafe { _mm256_storeu_ps(at.add(8 * k), z) };
+                unsafe { _mm256_store_ps(at.add(8 * k), z) };
             }
         }
     }

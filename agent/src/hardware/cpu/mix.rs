@@ -72,7 +72,7 @@ pub(super) fn run(isa: Isa, lanes: &mut LanesF64, table: &Table, piece: &mut Pie
 fn portable(lanes: &mut LanesF64, table: &Table, piece: &mut Piece) -> Sums {
     let mut sums = Sums::default();
     let strands = lanes.0.as_chunks_mut::<STRAND>().0;
-    let quarters = piece.as_chunks_mut::<{ PIECE_WORDS / STRANDS }>().0;
+    let quarters = piece.0.as_chunks_mut::<{ PIECE_WORDS / STRANDS }>().0;
     for (s, (strand, quarter)) in strands.iter_mut().zip(quarters).enumerate() {
         for line in quarter.as_chunks_mut::<LINE>().0 {
             for (i, word) in line.iter_mut().enumerate() {
@@ -107,17 +107,17 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     pub(super) fn avx512(lanes: &mut LanesF64, table: &Table, piece: &mut Piece) -> Sums {
         let (z_at, rows) = (lanes.0.as_mut_ptr(), table.0.as_ptr().cast::<f64>());
-        let words = piece.as_mut_ptr();
+        let words = piece.0.as_mut_ptr();
         let mut sums = _mm512_setzero_si512();
-        // SAFETY: vector k reads the lanes 8k..8k+8 of 8 * WIDE * STRANDS.
+        // SAFETY: vector k reads the lanes 8k..8k+8 of 8 * WIDE * STRANDS, aligned by type.
         let mut z: [_; WIDE * STRANDS] =
-            std::array::from_fn(|k| unsafe { _mm512_loadu_pd(z_at.add(8 * k)) });
+            std::array::from_fn(|k| unsafe { _mm512_load_pd(z_at.add(8 * k)) });
         for line in 0..LINES {
             for s in 0..STRANDS {
                 // SAFETY: line `line` of quarter `s` lies in the piece, ours alone.
                 let at = unsafe { words.add((s * LINES + line) * LINE) }.cast::<__m512i>();
-                // SAFETY: as above; unaligned access is allowed.
-                let word = unsafe { _mm512_loadu_si512(at) };
+                // SAFETY: as above; a piece is aligned to a line.
+                let word = unsafe { _mm512_load_si512(at) };
                 sums = _mm512_add_epi64(sums, word);
                 // 0xEA: (a & b) | c.
                 let c = _mm512_ternarylogic_epi64::<0xEA>(word, splat(FREE), splat(BASE));
@@ -125,21 +125,24 @@ mod x86 {
                 *first = _mm512_fnmadd_pd(*first, *first, _mm512_castsi512_pd(c));
                 // SAFETY: as for the load. 0x55: not c.
                 unsafe {
-                    _mm512_storeu_si512(at, _mm512_ternarylogic_epi64::<0x55>(word, word, word));
+                    _mm512_store_si512(at, _mm512_ternarylogic_epi64::<0x55>(word, word, word));
                 }
             }
             for step in 0..STEPS_PER_LINE {
-                for (k, z) in z.iter_mut().enumerate() {
-                    // SAFETY: a row holds two strands; k % (2 * WIDE) stays in it.
-                    let at = unsafe { rows.add(step * 2 * STRAND + k % (2 * WIDE) * 8) };
-                    // SAFETY: as above.
-                    *z = _mm512_fnmadd_pd(*z, *z, unsafe { _mm512_loadu_pd(at) });
+                // SAFETY: `step` is below the table's rows.
+                let row = unsafe { rows.add(step * 2 * STRAND) };
+                for k in 0..2 * WIDE {
+                    // SAFETY: a row holds two strands and is aligned to a line.
+                    let c = unsafe { _mm512_load_pd(row.add(8 * k)) };
+                    z[k] = _mm512_fnmadd_pd(z[k], z[k], c);
+                    let twin = k + 2 * WIDE;
+                    z[twin] = _mm512_fnmadd_pd(z[twin], z[twin], c);
                 }
             }
         }
         for (k, z) in z.into_iter().enumerate() {
             // SAFETY: as for the loads of the lanes.
-            unsafe { _mm512_storeu_pd(z_at.add(8 * k), z) };
+            unsafe { _mm512_store_pd(z_at.add(8 * k), z) };
         }
         let mut out = Sums::default();
         // SAFETY: `out` holds 64 bytes.
@@ -157,12 +160,13 @@ mod x86 {
     pub(super) fn avx2(lanes: &mut LanesF64, table: &Table, piece: &mut Piece) -> Sums {
         let mut sums = [_mm256_setzero_si256(); 2];
         for s in 0..STRANDS {
-            // SAFETY: strand `s` of the lanes, of a row and of the piece lie within them.
+            // SAFETY: strand `s` of the lanes, of a row and of the piece lie within them;
+            // all are aligned to 64 bytes, and so are strands: 48 lanes are six lines.
             unsafe {
                 strand_avx2(
                     lanes.0.as_mut_ptr().add(s * STRAND),
                     table.0.as_ptr().cast::<f64>().add(s % 2 * STRAND),
-                    piece.as_mut_ptr().add(s * LINES * LINE),
+                    piece.0.as_mut_ptr().add(s * LINES * LINE),
                     &mut sums,
                 );
             }
@@ -178,7 +182,8 @@ mod x86 {
     /// One strand over its quarter.
     ///
     /// # Safety
-    /// `z_at` has `STRAND` lanes, `rows` a strand in each row, `words` a quarter of a piece.
+    /// `z_at` has `STRAND` lanes, `rows` a strand in each row, `words` a quarter of a piece;
+    /// all three are aligned to 32 bytes.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn strand_avx2(
         z_at: *mut f64,
@@ -190,25 +195,25 @@ mod x86 {
         let ones = _mm256_set1_epi64x(-1);
         // SAFETY: the caller's promise, for every access below.
         unsafe {
-            let mut z: [_; NARROW] = std::array::from_fn(|k| _mm256_loadu_pd(z_at.add(4 * k)));
+            let mut z: [_; NARROW] = std::array::from_fn(|k| _mm256_load_pd(z_at.add(4 * k)));
             for line in 0..LINES {
                 for half in 0..2 {
                     let at = words.add(line * LINE + 4 * half).cast::<__m256i>();
-                    let word = _mm256_loadu_si256(at);
+                    let word = _mm256_load_si256(at);
                     sums[half] = _mm256_add_epi64(sums[half], word);
                     let c = _mm256_or_si256(_mm256_and_si256(word, free), base);
                     z[half] = _mm256_fnmadd_pd(z[half], z[half], _mm256_castsi256_pd(c));
-                    _mm256_storeu_si256(at, _mm256_xor_si256(word, ones));
+                    _mm256_store_si256(at, _mm256_xor_si256(word, ones));
                 }
                 for step in 0..STEPS_PER_LINE {
                     for (k, z) in z.iter_mut().enumerate() {
-                        let c = _mm256_loadu_pd(rows.add(step * 2 * STRAND + 4 * k));
+                        let c = _mm256_load_pd(rows.add(step * 2 * STRAND + 4 * k));
                         *z = _mm256_fnmadd_pd(*z, *z, c);
                     }
                 }
             }
             for (k, z) in z.into_iter().enumerate() {
-                _mm256_storeu_pd(z_at.add(4 * k), z);
+                _mm256_store_pd(z_at.add(4 * k), z);
             }
         }
     }

@@ -14,8 +14,10 @@ pub(super) const BYTES_PER_BLOCK: u64 = 2 * 8 * PIECE_WORDS as u64;
 /// Independent sums, each over every `SUMS`-th word.
 pub(super) const SUMS: usize = 32;
 
-/// A piece of the buffer.
-pub(super) type Piece = [u64; PIECE_WORDS];
+/// A piece of the buffer, aligned to a line so that vectors may load it whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub(super) struct Piece(pub(super) [u64; PIECE_WORDS]);
 
 /// Inverts a piece and returns the sums of what was in it.
 pub(super) fn run(isa: Isa, piece: &mut Piece) -> [u64; SUMS] {
@@ -35,7 +37,7 @@ pub(super) fn run(isa: Isa, piece: &mut Piece) -> [u64; SUMS] {
 #[inline(always)]
 fn invert(piece: &mut Piece) -> [u64; SUMS] {
     let mut sums = [0_u64; SUMS];
-    for group in piece.as_chunks_mut::<SUMS>().0 {
+    for group in piece.0.as_chunks_mut::<SUMS>().0 {
         for (sum, word) in sums.iter_mut().zip(group) {
             *sum = sum.rotate_left(7).wrapping_add(*word);
             *word = !*word;
