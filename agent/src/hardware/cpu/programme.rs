@@ -1,0 +1,248 @@
+//! Which order a core serves at an instant, and at what level. Pure: `now` is an argument.
+//!
+//! Every core of a device holds one and is told the same commands, so all of them change
+//! over at the same instants without asking each other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::super::{LoadCommand, LoadOrder};
+
+/// Most orders that wait. A plan sends a phase or two ahead.
+pub(super) const ORDERS_QUEUED_MAX: usize = 64;
+
+/// Points of a level's mean over a span: exact for straight lines.
+const MEAN_POINTS: u64 = 16;
+
+/// The order being served.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Active {
+    pub(super) order: Arc<LoadOrder>,
+    /// Counts the orders of this run: tells two with the same start apart.
+    pub(super) serial: u64,
+    ramp: Option<RampDown>,
+}
+
+/// The operator's stop: straight from a level to zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct RampDown {
+    at_ns: u64,
+    over_ns: u64,
+    from: f64,
+}
+
+impl Active {
+    /// The level commanded at an instant.
+    pub(super) fn level_at(&self, at_ns: u64) -> f64 {
+        match self.ramp {
+            Some(RampDown { at_ns: began, over_ns, from }) if at_ns >= began => {
+                let left = over_ns.saturating_sub(at_ns - began);
+                from * left as f64 / over_ns.max(1) as f64
+            }
+            _ => self.order.waveform.level_at(at_ns.saturating_sub(self.order.start_ns)),
+        }
+    }
+
+    /// The mean level commanded over a span.
+    pub(super) fn mean_level(&self, from_ns: u64, to_ns: u64) -> f64 {
+        let span = to_ns.saturating_sub(from_ns);
+        let at = |i| from_ns + span * (2 * i + 1) / (2 * MEAN_POINTS);
+        (0..MEAN_POINTS).map(|i| self.level_at(at(i))).sum::<f64>() / MEAN_POINTS as f64
+    }
+
+    /// When the load ends by itself. A ramp runs to its end: cutting it short would be the
+    /// step that it is there to avoid.
+    fn end_ns(&self) -> u64 {
+        self.ramp.map_or(self.order.end_ns, |ramp| ramp.at_ns + ramp.over_ns)
+    }
+}
+
+/// What changed when time passed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Change {
+    /// This order ended at that instant.
+    Ended(Active, u64),
+    /// The active order is a new one.
+    Began,
+}
+
+/// The active order and those that wait.
+#[derive(Debug)]
+pub(super) struct Programme {
+    active: Option<Active>,
+    queue: VecDeque<(u64, Arc<LoadOrder>)>,
+}
+
+impl Programme {
+    pub(super) fn new() -> Self {
+        Self { active: None, queue: VecDeque::with_capacity(ORDERS_QUEUED_MAX) }
+    }
+
+    /// Adds an order behind those that start no later. False when too many wait.
+    pub(super) fn begin(&mut self, serial: u64, order: Arc<LoadOrder>) -> bool {
+        if self.queue.len() == ORDERS_QUEUED_MAX {
+            return false;
+        }
+        let at = self.queue.partition_point(|(_, other)| other.start_ns <= order.start_ns);
+        self.queue.insert(at, (serial, order));
+        true
+    }
+
+    /// Turns the present level into a ramp to zero and forgets what waits.
+    pub(super) fn ramp(&mut self, at_ns: u64, over_ns: u64) {
+        self.queue.clear();
+        if let Some(active) = &mut self.active {
+            let from = active.level_at(at_ns);
+            active.ramp = Some(RampDown { at_ns, over_ns, from });
+        }
+    }
+
+    /// Ends the active order at once and forgets what waits.
+    pub(super) fn drop_load(&mut self) -> Option<Active> {
+        self.queue.clear();
+        self.active.take()
+    }
+
+    /// The next change that time has brought by `now`; call until none is left.
+    pub(super) fn advance(&mut self, now_ns: u64) -> Option<Change> {
+        if let Some(until) = self.until_ns()
+            && until <= now_ns
+        {
+            return self.active.take().map(|active| Change::Ended(active, until));
+        }
+        while self.active.is_none() && self.next_start_ns().is_some_and(|start| start <= now_ns) {
+            let (serial, order) = self.queue.pop_front()?;
+            let overtaken = self.next_start_ns().is_some_and(|next| next <= now_ns);
+            if order.end_ns > now_ns && !overtaken {
+                self.active = Some(Active { order, serial, ramp: None });
+                return Some(Change::Began);
+            }
+        }
+        None
+    }
+
+    pub(super) fn active(&self) -> Option<&Active> {
+        self.active.as_ref()
+    }
+
+    /// The order that comes next.
+    pub(super) fn next(&self) -> Option<&LoadOrder> {
+        self.queue.front().map(|(_, order)| order.as_ref())
+    }
+
+    pub(super) fn next_start_ns(&self) -> Option<u64> {
+        self.next().map(|order| order.start_ns)
+    }
+
+    /// When the active order stops: at its end or where the next takes over.
+    pub(super) fn until_ns(&self) -> Option<u64> {
+        let end = self.active.as_ref()?.end_ns();
+        Some(self.next_start_ns().map_or(end, |next| end.min(next)))
+    }
+
+    /// A command that the port sends, at the instant it came. The order that a drop ended
+    /// is returned, to be closed.
+    pub(super) fn apply(&mut self, at_ns: u64, serial: u64, command: &Command) -> Option<Active> {
+        match command {
+            Command::Begin(order) => {
+                if !self.begin(serial, Arc::clone(order)) {
+                    tracing::error!(start_ns = order.start_ns, "too many orders wait: refused");
+                }
+                None
+            }
+            Command::Ramp { over_ns } => {
+                self.ramp(at_ns, *over_ns);
+                None
+            }
+            Command::Drop => self.drop_load(),
+        }
+    }
+}
+
+/// A [`LoadCommand`] that many cores share.
+#[derive(Debug, Clone)]
+pub(super) enum Command {
+    Begin(Arc<LoadOrder>),
+    Ramp { over_ns: u64 },
+    Drop,
+}
+
+impl From<LoadCommand> for Command {
+    fn from(command: LoadCommand) -> Self {
+        match command {
+            LoadCommand::Begin(order) => Self::Begin(Arc::new(order)),
+            LoadCommand::Ramp { over_ns } => Self::Ramp { over_ns },
+            LoadCommand::Drop => Self::Drop,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::load::{Kernel, Waveform};
+
+    use super::*;
+
+    fn order(start_ns: u64, end_ns: u64, level: f64) -> Arc<LoadOrder> {
+        let waveform = Waveform::Hold { level };
+        Arc::new(LoadOrder { kernel: Kernel::FmaF64, waveform, start_ns, end_ns, inject: None })
+    }
+
+    fn ended(change: Option<Change>) -> (u64, u64) {
+        match change {
+            Some(Change::Ended(active, at)) => (active.serial, at),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_order_takes_over_where_it_starts_and_the_old_one_stays_gone() {
+        let mut programme = Programme::new();
+        programme.begin(2, order(50, 80, 0.5));
+        programme.begin(1, order(10, 100, 1.0));
+        assert_eq!(programme.advance(9), None);
+        assert_eq!(programme.advance(10), Some(Change::Began));
+        assert_eq!(programme.until_ns(), Some(50));
+        assert_eq!(ended(programme.advance(51)), (1, 50));
+        assert_eq!(programme.advance(51), Some(Change::Began));
+        assert_eq!(programme.active().unwrap().level_at(60), 0.5);
+        assert_eq!(ended(programme.advance(90)), (2, 80));
+        assert_eq!(programme.advance(95), None);
+        assert!(programme.active().is_none());
+    }
+
+    #[test]
+    fn a_missed_order_is_passed_over() {
+        let mut programme = Programme::new();
+        programme.begin(1, order(10, 20, 1.0));
+        programme.begin(2, order(30, 90, 1.0));
+        programme.begin(3, order(40, 90, 1.0));
+        assert_eq!(programme.advance(50), Some(Change::Began));
+        assert_eq!(programme.active().unwrap().serial, 3);
+    }
+
+    #[test]
+    fn a_ramp_falls_from_the_present_level_and_forgets_what_waits() {
+        let mut programme = Programme::new();
+        programme.begin(1, order(0, 1_000, 0.8));
+        programme.begin(2, order(500, 1_000, 1.0));
+        assert_eq!(programme.advance(0), Some(Change::Began));
+        programme.ramp(100, 200);
+        let active = programme.active().unwrap();
+        assert_eq!(active.level_at(100), 0.8);
+        assert!((active.level_at(200) - 0.4).abs() < 1e-12);
+        assert_eq!(active.level_at(400), 0.0);
+        assert!((active.mean_level(100, 300) - 0.4).abs() < 0.01);
+        assert_eq!(ended(programme.advance(300)), (1, 300));
+        assert_eq!(programme.advance(600), None);
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut programme = Programme::new();
+        let taken = (0..100).filter(|i| programme.begin(*i, order(*i, 900, 1.0))).count();
+        assert_eq!(taken, ORDERS_QUEUED_MAX);
+        assert!(programme.drop_load().is_none());
+        assert!(programme.next().is_none());
+    }
+}
