@@ -23,3 +23,4 @@ pub use plan::{Phase, PhaseKind, Plan, Requirement};
 pub use reading::{Absence, Reading};
 pub use record::{Record, Records};
 pub use report::Report;
+pub use site::Site;
