@@ -25,7 +25,8 @@ pub(crate) fn text_of(path: &Path) -> Result<(String, String), DocumentErrors> {
     let fail = |what: String, mend: &str| {
         DocumentErrors(vec![DocumentError::without_line(&path.to_string_lossy(), what, mend)])
     };
-    let readable = |error: std::io::Error| fail(format!("cannot be read: {error}"), "check the path");
+    let readable =
+        |error: std::io::Error| fail(format!("cannot be read: {error}"), "check the path");
     let bytes = std::fs::metadata(path).map_err(readable)?.len();
     if bytes > DOCUMENT_BYTES_MAX {
         let what = format!("{bytes} bytes are over the limit of {DOCUMENT_BYTES_MAX}");
@@ -212,6 +213,16 @@ impl<'d, 't> Table<'d, 't> {
         }
     }
 
+    /// Any number, even one that is none: for those who check by themselves.
+    pub(crate) fn real(&self, key: &str) -> Option<f64> {
+        let value = self.table.get(key)?;
+        match value.get_ref() {
+            DeValue::Integer(whole) => Some(whole_of(whole).map_or(f64::INFINITY, |w| w as f64)),
+            DeValue::Float(real) => Some(real.as_str().parse().unwrap_or(f64::NAN)),
+            other => self.mistyped(key, value, other, "a number"),
+        }
+    }
+
     /// A number in a range; `unit` goes into the mend.
     pub(crate) fn number(
         &self,
@@ -220,12 +231,8 @@ impl<'d, 't> Table<'d, 't> {
         unit: &str,
     ) -> Option<f64> {
         let value = self.table.get(key)?;
-        let number = match value.get_ref() {
-            DeValue::Integer(whole) => whole_of(whole).map(|whole| whole as f64),
-            DeValue::Float(real) => real.as_str().parse().ok(),
-            other => return self.mistyped(key, value, other, "a number"),
-        };
-        let number = number.filter(|number| allowed.contains(number));
+        let number = self.real(key)?;
+        let number = Some(number).filter(|number| allowed.contains(number));
         if number.is_none() {
             let what = format!("{key} = {} is impossible", self.written(value));
             let (least, most) = (allowed.start(), allowed.end());
@@ -262,13 +269,13 @@ impl<'d, 't> Table<'d, 't> {
         }
     }
 
-    /// Tables of a list under a key, each called `place` in messages. Empty when absent.
-    pub(crate) fn tables(&self, key: &str, place: &str) -> Vec<Self> {
-        let Some(value) = self.table.get(key) else { return Vec::new() };
+    /// Tables of a list under a key, each called `place` in messages. `None` when absent
+    /// or no list.
+    pub(crate) fn tables(&self, key: &str, place: &str) -> Option<Vec<Self>> {
+        let value = self.table.get(key)?;
         let DeValue::Array(list) = value.get_ref() else {
             let expected = format!("a list of tables, each under its own [[{key}]]");
-            self.mistyped::<()>(key, value, value.get_ref(), &expected);
-            return Vec::new();
+            return self.mistyped(key, value, value.get_ref(), &expected);
         };
         let mut tables = Vec::new();
         for entry in list.iter() {
@@ -279,7 +286,7 @@ impl<'d, 't> Table<'d, 't> {
                 }
             }
         }
-        tables
+        Some(tables)
     }
 
     fn inner(&self, table: &'d DeTable<'t>, span: Range<usize>, place: &str) -> Self {
@@ -293,7 +300,7 @@ impl<'d, 't> Table<'d, 't> {
         found: &DeValue<'_>,
         expected: &str,
     ) -> Option<T> {
-        let what = format!("{key} in {} is a {}", self.place, found.type_str());
+        let what = format!("{key} in {} is {}", self.place, type_words(found));
         self.document.add(&value.span(), what, format!("write {expected}"));
         None
     }
@@ -305,4 +312,16 @@ impl<'d, 't> Table<'d, 't> {
 
 fn whole_of(whole: &toml::de::DeInteger<'_>) -> Option<i128> {
     i128::from_str_radix(whole.as_str(), whole.radix()).ok()
+}
+
+fn type_words(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }

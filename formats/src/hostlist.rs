@@ -32,7 +32,8 @@ fn widest(list: &str) -> u128 {
             product = 1;
         }
         let close = rest[open..].find(']').map_or(rest.len(), |close| open + close);
-        let inside: u128 = rest[open + 1..close].split(',').map(width).fold(0, u128::saturating_add);
+        let inside: u128 =
+            rest[open + 1..close].split(',').map(width).fold(0, u128::saturating_add);
         product = product.saturating_mul(inside.max(1));
         rest = rest.get(close + 1..).unwrap_or_default();
     }

@@ -7,21 +7,26 @@ pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     (near.0 <= (near.1.chars().count() / 3).max(1)).then_some(near.1)
 }
 
-/// Letters to insert, remove or replace (Levenshtein). Both words are cut at 64 letters:
-/// no key is longer, and a stranger's word may be.
+/// Letters to insert, remove, replace or swap with their neighbour (optimal string
+/// alignment). Both words are cut at 64 letters: no key is longer, a stranger's word may be.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (line, letter) in a.chars().take(64).enumerate() {
-        let mut corner = line;
-        row[0] = line + 1;
+    let [a, b] = [a, b].map(|word| word.chars().take(64).collect::<Vec<char>>());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for (line, letter) in a.iter().enumerate() {
+        let mut row = vec![line + 1];
         for (column, other) in b.iter().enumerate() {
-            let replaced = corner + usize::from(letter != *other);
-            corner = row[column + 1];
-            row[column + 1] = replaced.min(corner + 1).min(row[column] + 1);
+            let replaced = rows[line][column] + usize::from(letter != other);
+            let mut least = replaced.min(rows[line][column + 1] + 1).min(row[column] + 1);
+            let swapped =
+                line > 0 && column > 0 && *letter == b[column - 1] && *other == a[line - 1];
+            if swapped {
+                least = least.min(rows[line - 1][column - 1] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -32,7 +37,7 @@ mod tests {
     fn a_slip_is_recognised_and_a_stranger_is_not() {
         let known = ["seconds", "name", "kind", "on"];
         assert_eq!(nearest("secnds", &known), Some("seconds"));
-        assert_eq!(nearest("nmae", &known), None);
+        assert_eq!(nearest("nmae", &known), Some("name"));
         assert_eq!(nearest("nam", &known), Some("name"));
         assert_eq!(nearest("temperature", &known), None);
         assert_eq!(nearest("x", &[]), None);
@@ -43,5 +48,6 @@ mod tests {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("sitting", "kitten"), 3);
         assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("hodl", "hold"), 1);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use model::Requirement;
-use model::plan::{Limits, Plan};
+use model::plan::{Limits, Phase, Plan};
 
 use crate::document::{Document, Table, text_of};
 use crate::document_error::DocumentErrors;
@@ -81,17 +81,10 @@ fn plan(root: &Table<'_, '_>) -> Option<Plan> {
         check_name(root, name);
     }
     let requires = requires(root);
-    let tables = root.tables("phase", "[[phase]]");
-    if tables.is_empty() && !root.has("phase") {
-        root.wrong("phase", "the plan has no phases", "add at least one [[phase]]");
-    } else if tables.is_empty() || tables.len() > PHASES_MAX {
-        let what = format!("{} phases", tables.len());
-        root.wrong("phase", what, format!("use 1 to {PHASES_MAX}"));
-    }
-    let phases: Vec<_> = phase::all(&tables);
+    let phases = phases(root);
     let whole = phases.iter().all(Option::is_some);
     let plan = Plan {
-        name: name?,
+        name: name.unwrap_or_default(),
         requires,
         // TOML's whole numbers are signed.
         seed: root.whole("seed", 0..=i64::MAX as u64).unwrap_or(1),
@@ -100,7 +93,7 @@ fn plan(root: &Table<'_, '_>) -> Option<Plan> {
         least_rating_percent: root.number("least_rating_percent", 0.1..=100.0, "percent"),
         phases: phases.into_iter().flatten().collect(),
     };
-    if whole && plan.least_seconds > plan.heating_seconds() {
+    if whole && !plan.phases.is_empty() && plan.least_seconds > plan.heating_seconds() {
         let what = format!(
             "least_seconds = {} can't be reached: the phases with load last {} seconds",
             plan.least_seconds,
@@ -109,6 +102,23 @@ fn plan(root: &Table<'_, '_>) -> Option<Plan> {
         root.wrong("least_seconds", what, "lower it or lengthen the phases");
     }
     Some(plan)
+}
+
+/// Every phase; `None` for one that has a problem in it.
+fn phases(root: &Table<'_, '_>) -> Vec<Option<Phase>> {
+    let tables = root.tables("phase", "[[phase]]");
+    match tables.as_deref() {
+        None if root.has("phase") => return Vec::new(),
+        None | Some([]) => {
+            root.wrong("phase", "the plan has no phases", "add at least one [[phase]]");
+        }
+        Some(tables) if tables.len() > PHASES_MAX => {
+            let what = format!("{} phases", tables.len());
+            root.wrong("phase", what, format!("use at most {PHASES_MAX}"));
+        }
+        Some(_) => {}
+    }
+    phase::all(&tables.unwrap_or_default())
 }
 
 fn check_name(table: &Table<'_, '_>, name: &str) {

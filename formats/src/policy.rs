@@ -15,7 +15,7 @@ use crate::nearest::nearest;
 pub const BUILTIN_TEXT: &str = include_str!("builtin/policy.toml");
 
 /// Limits are held against values of any unit; beyond this nothing is measured.
-const LIMIT_MAX: f64 = 1e15;
+const LIMIT_MAX: f64 = 1e12;
 
 /// The built-in policy.
 ///
@@ -52,8 +52,12 @@ fn read_onto(base: Option<Policy>, file: &str, text: &str) -> Result<Policy, Doc
     let root = Table::root(&document, &tree);
     root.only(&["schema", "load_was_commanded", "gate", "floors"]);
     root.schema();
-    let written: Vec<_> =
-        root.tables("gate", "[[gate]]").iter().filter_map(|table| gate(table, &base)).collect();
+    let written: Vec<_> = root
+        .tables("gate", "[[gate]]")
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|table| gate(table, &base))
+        .collect();
     for (position, (table_name, span)) in
         written.iter().map(|(gate, span)| (&gate.name, span)).enumerate()
     {
@@ -75,15 +79,12 @@ fn read_onto(base: Option<Policy>, file: &str, text: &str) -> Result<Policy, Doc
 }
 
 /// A gate, and where its name stands.
-fn gate(
-    table: &Table<'_, '_>,
-    base: &Option<Policy>,
-) -> Option<(Gate, std::ops::Range<usize>)> {
+fn gate(table: &Table<'_, '_>, base: &Option<Policy>) -> Option<(Gate, std::ops::Range<usize>)> {
     table.only(&["name", "limit", "unit", "source"]);
     table.need("name", "name = \"sdc_blocks_most\"");
     table.need("limit", "limit = 0");
     let name = table.text("name");
-    let limit = table.number("limit", -LIMIT_MAX..=LIMIT_MAX, "");
+    let limit = table.number("limit", 0.0..=LIMIT_MAX, "");
     let known = base.as_ref().zip(name.as_ref()).and_then(|(policy, name)| {
         let known = policy.gates.iter().find(|gate| gate.name == *name);
         if known.is_none() {
@@ -131,7 +132,8 @@ fn floors(root: &Table<'_, '_>, base: Option<Floors>) -> Option<Floors> {
         return base;
     };
     table.only(&FLOOR_KEYS);
-    let percent = |key: &str, known: Option<f64>| table.number(key, 0.0..=100.0, "percent").or(known);
+    let percent =
+        |key: &str, known: Option<f64>| table.number(key, 0.0..=100.0, "percent").or(known);
     let share = |key: &str, known: Option<f64>| table.number(key, 0.0..=1.0, "").or(known);
     let nodes = table.whole("group_nodes_least", 1..=100_000);
     Some(Floors {

@@ -10,9 +10,6 @@ use crate::document_error::DocumentErrors;
 use crate::hostlist;
 use crate::nearest::nearest;
 
-/// Largest magnitude read for a number; the site graph's own checks are tighter.
-const ANY: std::ops::RangeInclusive<f64> = -1e12..=1e12;
-
 /// Reads a site file.
 ///
 /// # Errors
@@ -33,9 +30,9 @@ pub fn parse(file: &str, text: &str) -> Result<Site, DocumentErrors> {
     root.only(&["schema", "name", "domain", "link", "nodes"]);
     root.schema();
     root.need("name", "name = \"hall-b\"");
-    let domains = root.tables("domain", "[[domain]]");
-    let links = root.tables("link", "[[link]]");
-    let nodes = root.tables("nodes", "[[nodes]]");
+    let domains = root.tables("domain", "[[domain]]").unwrap_or_default();
+    let links = root.tables("link", "[[link]]").unwrap_or_default();
+    let nodes = root.tables("nodes", "[[nodes]]").unwrap_or_default();
     let mut draft = SiteDraft {
         name: root.text("name").unwrap_or_default(),
         domains: domains.iter().filter_map(domain).collect(),
@@ -102,7 +99,6 @@ fn domain(table: &Table<'_, '_>) -> Option<Domain> {
     table.only(&DOMAIN_KEYS);
     table.need("kind", "kind = \"pdu\"");
     table.need("id", "id = \"pdu-a1\"");
-    let number = |key: &str, unit: &str| table.number(key, ANY, unit);
     let within = table.texts("within").unwrap_or_default();
     let kind = domain_kind(table)?;
     Some(Domain {
@@ -110,12 +106,12 @@ fn domain(table: &Table<'_, '_>) -> Option<Domain> {
         id: table.text("id")?,
         within: within.into_iter().map(|at| at.value).collect(),
         side: table.text("side"),
-        rating_kw: number("rating_kw", "kW"),
-        continuous: number("continuous", ""),
-        budget_kw: number("budget_kw", "kW"),
-        ramp_kw_per_s: number("ramp_kw_per_s", "kW/s"),
-        volts: number("volts", "V"),
-        amps: number("amps", "A"),
+        rating_kw: table.real("rating_kw"),
+        continuous: table.real("continuous"),
+        budget_kw: table.real("budget_kw"),
+        ramp_kw_per_s: table.real("ramp_kw_per_s"),
+        volts: table.real("volts"),
+        amps: table.real("amps"),
         phases: table.whole("phases", 1..=3).and_then(|phases| u32::try_from(phases).ok()),
     })
 }
@@ -141,7 +137,7 @@ fn link(table: &Table<'_, '_>) -> Option<Link> {
     table.need("b", "b = \"spine-1\"");
     table.need("gbps", "gbps = 400");
     let count = table.whole("count", 1..=u64::from(u32::MAX)).unwrap_or(1);
-    let gbps = table.number("gbps", ANY, "Gbit/s");
+    let gbps = table.real("gbps");
     Some(Link {
         a: table.text("a")?,
         b: table.text("b")?,
@@ -160,14 +156,12 @@ fn nodes_of(table: &Table<'_, '_>) -> Option<Vec<Node>> {
         domains: domains.into_iter().map(|at| at.value).collect(),
         devices: u32::try_from(devices).unwrap_or(u32::MAX),
         device_model: table.text("device_model"),
-        max_kw: table.number("max_kw", ANY, "kW"),
-        nics: table.tables("nics", "nics").iter().filter_map(nic).collect(),
+        max_kw: table.real("max_kw"),
+        nics: table.tables("nics", "nics").unwrap_or_default().iter().filter_map(nic).collect(),
     };
     let names = table.text_at("names")?;
     match hostlist::expand(&names.value) {
-        Ok(names) => {
-            Some(names.into_iter().map(|name| Node { name, ..pattern.clone() }).collect())
-        }
+        Ok(names) => Some(names.into_iter().map(|name| Node { name, ..pattern.clone() }).collect()),
         Err(why) => {
             let what = format!("\"{}\" is no hostlist: {why}", names.value.escape_debug());
             table.document.add(&names.span, what, "write names such as gpu[001-008]");
@@ -182,7 +176,7 @@ fn nic(table: &Table<'_, '_>) -> Option<Nic> {
     Some(Nic {
         leaf: table.text("leaf"),
         rail: table.text("rail"),
-        gbps: table.number("gbps", ANY, "Gbit/s"),
+        gbps: table.real("gbps"),
         name: table.text("name")?,
     })
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use model::Kernel;
 use model::collective::CollectiveOp;
 use model::plan::{Phase, PhaseKind, PhaseLoad, Selector, Traffic};
-use model::Kernel;
 
 use super::{check_name, mend_word, selector};
 use crate::document::Table;

@@ -89,7 +89,9 @@ fn what_is_missing_is_told() {
 
 #[test]
 fn what_is_no_toml_is_told() {
-    insta::assert_snapshot!(parse("plan.toml", "schema = 1\nname = \"x\nseed = = 2\n").unwrap_err());
+    insta::assert_snapshot!(
+        parse("plan.toml", "schema = 1\nname = \"x\nseed = = 2\n").unwrap_err()
+    );
 }
 
 #[test]

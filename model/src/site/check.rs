@@ -138,8 +138,8 @@ pub(super) fn places(
                 continue;
             }
             let Some(other) = place.insert(kind, domain) else { continue };
-            let nested = above[domain.index()].contains(&other)
-                || above[other.index()].contains(&domain);
+            let nested =
+                above[domain.index()].contains(&other) || above[other.index()].contains(&domain);
             if !nested {
                 found.at(SitePart::Node(position), &draft.nodes[position].name);
                 let ids = [other, domain].map(|ix| draft.domains[ix.index()].id.as_str());
@@ -190,10 +190,9 @@ impl Found {
         if draft.nodes.is_empty() {
             self.add("", "the site has no nodes", "add at least one [[nodes]]");
         }
-        for (count, most, noun) in [
-            (draft.nodes.len(), NODES_MAX, "nodes"),
-            (draft.domains.len(), DOMAINS_MAX, "domains"),
-        ] {
+        for (count, most, noun) in
+            [(draft.nodes.len(), NODES_MAX, "nodes"), (draft.domains.len(), DOMAINS_MAX, "domains")]
+        {
             if count > most {
                 let what = format!("{count} {noun} are over the limit of {most}");
                 self.add("", what, "split the site into one file for each hall");
@@ -317,7 +316,8 @@ impl Found {
 
     fn two_places(&mut self, kind: DomainKind, ids: [&str; 2]) {
         let word = kind.word();
-        let what = format!("one node in two domains of kind {word}: \"{}\", \"{}\"", ids[0], ids[1]);
+        let what =
+            format!("one node in two domains of kind {word}: \"{}\", \"{}\"", ids[0], ids[1]);
         self.add("domains", what, format!("keep the one {word} that the node stands in"));
     }
 }

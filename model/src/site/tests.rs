@@ -93,11 +93,11 @@ fn a_tower_of_domains_is_refused() {
             let within = if last { vec![] } else { vec![parent.as_str()] };
             draft.domains.push(domain(DomainKind::Breaker, &format!("t{level}"), &within));
         }
-        draft.domains.push(domain(DomainKind::Breaker, "under", &[if upwards {
-            "t0"
-        } else {
-            "t64"
-        }]));
+        draft.domains.push(domain(
+            DomainKind::Breaker,
+            "under",
+            &[if upwards { "t0" } else { "t64" }],
+        ));
         assert!(problems(draft)[0].contains("more than 64 levels"));
     }
 }
