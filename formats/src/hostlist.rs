@@ -1,0 +1,85 @@
+//! Hostlists such as `gpu[001-008]`, expanded; bounded before anything is allocated.
+
+use model::site::NODES_MAX;
+use nodeset::{NodeSet, Parser};
+
+/// The names of a hostlist, each once, in the order of the hostlist crate (by number).
+pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
+    let plain = !list.contains(['[', ',', ' ', '&', '!', '^', '(', '@', '\t']);
+    if plain && !list.is_empty() {
+        return Ok(vec![list.to_owned()]);
+    }
+    if list.contains('@') {
+        return Err("groups with @ are not known here".to_owned());
+    }
+    if widest(list) > NODES_MAX as u128 {
+        return Err(format!("more than {NODES_MAX} names"));
+    }
+    let set: NodeSet = Parser::default().parse(list).map_err(|error| error.to_string())?;
+    let names: Vec<String> = set.iter().collect();
+    if names.is_empty() { Err("no name in it".to_owned()) } else { Ok(names) }
+}
+
+/// An upper bound of the names in a hostlist: the product of its brackets for each term.
+fn widest(list: &str) -> u128 {
+    let mut total: u128 = 0;
+    let mut product: u128 = 1;
+    let mut rest = list;
+    while let Some(open) = rest.find('[') {
+        let before = &rest[..open];
+        if before.contains([',', ' ', '&', '!', '^', '(']) {
+            total = total.saturating_add(product);
+            product = 1;
+        }
+        let close = rest[open..].find(']').map_or(rest.len(), |close| open + close);
+        let inside: u128 =
+            rest[open + 1..close].split(',').map(width).fold(0, u128::saturating_add);
+        product = product.saturating_mul(inside.max(1));
+        rest = rest.get(close + 1..).unwrap_or_default();
+    }
+    total.saturating_add(product)
+}
+
+/// Names of one range `first-last[/step]`; the step is ignored, this is a bound.
+fn width(range: &str) -> u128 {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let number = |digits: &str| {
+        let digits: String = digits.trim().chars().take_while(char::is_ascii_digit).collect();
+        if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u128::MAX) }
+    };
+    number(last).saturating_sub(number(first)).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_kept() {
+        assert_eq!(expand("gpu[008-010]").unwrap(), ["gpu008", "gpu009", "gpu010"]);
+        assert_eq!(expand("gpu[8-10]").unwrap(), ["gpu8", "gpu9", "gpu10"]);
+    }
+
+    #[test]
+    fn products_lists_and_single_names() {
+        assert_eq!(expand("r[1-2]n[1-2]").unwrap().len(), 4);
+        assert_eq!(expand("a1,b[1-2]").unwrap().len(), 3);
+        assert_eq!(expand("login.example").unwrap(), ["login.example"]);
+        assert_eq!(expand("a[1-2],a2").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn too_many_names_are_refused_before_they_are_made() {
+        assert!(expand("gpu[0-4000000000]").unwrap_err().contains("more than"));
+        assert!(expand("g[1-9999]x[1-9999]").unwrap_err().contains("more than"));
+        assert!(expand("g[0-99999],h[0-99999]").unwrap_err().contains("more than"));
+        assert!(expand("g[0-99999999999999999999999999999999999999999999]").is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for nonsense in ["", "gpu[", "gpu[1-", "gpu[a-b]", "@all", "gpu[5-1]", ",", "a,,b"] {
+            assert!(expand(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}

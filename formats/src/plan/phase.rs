@@ -1,0 +1,252 @@
+//! One `[[phase]]` of a plan.
+
+use std::collections::BTreeMap;
+
+use model::Kernel;
+use model::collective::CollectiveOp;
+use model::plan::{Phase, PhaseKind, PhaseLoad, Selector, Traffic};
+
+use super::{check_name, mend_word, selector};
+use crate::document::Table;
+
+/// Longest phase: a month. Above the strictest acceptance soak (168 h).
+const SECONDS_MAX: f64 = 31.0 * 86_400.0;
+/// Shortest period of a square wave, in seconds: workers change level every 10 ms.
+const PERIOD_SECONDS_LEAST: f64 = 0.02;
+/// Largest collective: nccl-tests' largest usual size, 16 GiB.
+const COLLECTIVE_BYTES_MAX: u64 = 16 << 30;
+const COLLECTIVE_BYTES: u64 = 64 << 20;
+/// Largest single transfer between a pair: 1 TiB, hours on the slowest link.
+const PAIR_BYTES_MAX: u64 = 1 << 40;
+const PAIR_BYTES: u64 = 32 << 20;
+/// Most parallel connections of one transfer: more only measures the scheduler.
+const STREAMS_MAX: u64 = 64;
+
+/// Kinds that are planned and not built.
+const NOT_YET: [&str; 3] = ["step", "sine", "training"];
+
+const KEYS: [&str; 12] = [
+    "name",
+    "kind",
+    "seconds",
+    "on",
+    "load",
+    "collective",
+    "pairs",
+    "from_percent",
+    "to_percent",
+    "low_percent",
+    "high_percent",
+    "period_seconds",
+];
+
+/// Reads every phase; `None` for one that has a problem in it.
+pub(super) fn all(tables: &[Table<'_, '_>]) -> Vec<Option<Phase>> {
+    let mut phases: Vec<_> = tables.iter().map(phase).collect();
+    name_all(tables, &mut phases);
+    phases
+}
+
+/// Names phases without a name after their kind, and reports names given twice.
+fn name_all(tables: &[Table<'_, '_>], phases: &mut [Option<Phase>]) {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    for (position, table) in tables.iter().enumerate() {
+        let Some(name) = table.text("name") else { continue };
+        if let Some(first) = taken.insert(name.clone(), position) {
+            let what = format!("a second phase named \"{}\"", name.escape_debug());
+            table.wrong("name", what, format!("phase {} has that name already", first + 1));
+        }
+    }
+    for phase in phases.iter_mut().flatten().filter(|phase| phase.name.is_empty()) {
+        let word = phase.kind.word();
+        let numbered = (2..).map(|number| format!("{word}-{number}"));
+        let mut names = std::iter::once(word.to_owned()).chain(numbered);
+        if let Some(name) = names.find(|name| !taken.contains_key(name)) {
+            taken.insert(name.clone(), 0);
+            phase.name = name;
+        }
+    }
+}
+
+fn phase(table: &Table<'_, '_>) -> Option<Phase> {
+    table.only(&KEYS);
+    let name = table.text("name");
+    if let Some(name) = &name {
+        check_name(table, name);
+    }
+    table.need("seconds", "seconds = 60");
+    let seconds = table.number("seconds", 0.001..=SECONDS_MAX, "seconds");
+    let on = match table.text_at("on") {
+        Some(at) => selector::selector(table, &at),
+        None => Some(Selector::All),
+    };
+    table.need("kind", "kind = \"hold\"");
+    let word = kind_word(table)?;
+    only_keys_of(table, word);
+    let heats = matches!(word, "ramp" | "hold" | "square");
+    let load = if heats { Some(load(table)) } else { None };
+    let percent = load.and_then(|load| load.percent);
+    let kind = kind(table, word, percent, seconds)?;
+    let percent = match kind {
+        PhaseKind::Ramp { to_percent, .. } => to_percent,
+        PhaseKind::Square { high_percent, .. } => high_percent,
+        _ => percent.unwrap_or(100.0),
+    };
+    let load = load.map(|load| PhaseLoad { kernel: load.kernel, percent });
+    let traffic = traffic(table, word);
+    Some(Phase { name: name.unwrap_or_default(), kind, seconds: seconds?, on: on?, load, traffic })
+}
+
+fn kind_word(table: &Table<'_, '_>) -> Option<&'static str> {
+    let at = table.text_at("kind")?;
+    let known = PhaseKind::WORDS.into_iter().find(|word| *word == at.value);
+    if known.is_none() {
+        let words = PhaseKind::WORDS.join(", ");
+        let (what, mend) = if NOT_YET.contains(&at.value.as_str()) {
+            (format!("phase kind \"{}\" is not built yet", at.value), format!("use one of {words}"))
+        } else {
+            let what = format!("unknown phase kind \"{}\"", at.value.escape_debug());
+            (what, mend_word(&at.value, &PhaseKind::WORDS))
+        };
+        table.document.add(&at.span, what, mend);
+    }
+    known
+}
+
+/// Keys that a phase of this kind may not carry, each with its own mend.
+fn only_keys_of(table: &Table<'_, '_>, word: &str) {
+    let refused: &[(&str, &[&str])] = &[
+        ("load", &["idle", "rtt", "collective", "pairs"]),
+        ("collective", &["idle", "rtt", "pairs"]),
+        ("pairs", &["idle", "rtt", "collective"]),
+        ("from_percent", &["idle", "rtt", "collective", "pairs", "hold", "square"]),
+        ("to_percent", &["idle", "rtt", "collective", "pairs", "hold", "square"]),
+        ("low_percent", &["idle", "rtt", "collective", "pairs", "hold", "ramp"]),
+        ("high_percent", &["idle", "rtt", "collective", "pairs", "hold", "ramp"]),
+        ("period_seconds", &["idle", "rtt", "collective", "pairs", "hold", "ramp"]),
+    ];
+    for (key, kinds) in refused {
+        if table.has(key) && kinds.contains(&word) {
+            let fitting: Vec<_> =
+                PhaseKind::WORDS.into_iter().filter(|kind| !kinds.contains(kind)).collect();
+            let what = format!("key \"{key}\" does not belong to a phase of kind \"{word}\"");
+            table.wrong(key, what, format!("remove it, or use kind {}", fitting.join(" or ")));
+        }
+    }
+}
+
+fn kind(
+    table: &Table<'_, '_>,
+    word: &str,
+    percent: Option<f64>,
+    seconds: Option<f64>,
+) -> Option<PhaseKind> {
+    let share = |key: &str| table.number(key, 0.0..=100.0, "percent");
+    let top = |key: &str| {
+        let given = share(key);
+        if let (Some(given), Some(percent)) = (given, percent)
+            && given.total_cmp(&percent).is_ne()
+        {
+            let what = format!("{key} = {given} contradicts load.percent = {percent}");
+            table.wrong(key, what, "keep one of the two");
+        }
+        given.or(percent).unwrap_or(100.0)
+    };
+    Some(match word {
+        "idle" => PhaseKind::Idle,
+        "hold" => PhaseKind::Hold,
+        "collective" => PhaseKind::Collective,
+        "pairs" => PhaseKind::Pairs,
+        "rtt" => PhaseKind::Rtt,
+        "ramp" => {
+            let from_percent = share("from_percent").unwrap_or(0.0);
+            PhaseKind::Ramp { from_percent, to_percent: top("to_percent") }
+        }
+        "square" => {
+            let low_percent = share("low_percent").unwrap_or(0.0);
+            let high_percent = top("high_percent");
+            if low_percent >= high_percent {
+                let what = format!("low_percent = {low_percent} is not below {high_percent}");
+                table.wrong("low_percent", what, "a square wave needs a lower and a higher level");
+            }
+            let most = seconds.unwrap_or(SECONDS_MAX).max(PERIOD_SECONDS_LEAST);
+            let period = table.number("period_seconds", PERIOD_SECONDS_LEAST..=most, "seconds");
+            let period_seconds = period.unwrap_or_else(|| most.min(2.0));
+            PhaseKind::Square { low_percent, high_percent, period_seconds }
+        }
+        _ => return None,
+    })
+}
+
+/// A load as written: the percentage may come from the kind instead.
+#[derive(Clone, Copy)]
+struct WrittenLoad {
+    kernel: Kernel,
+    percent: Option<f64>,
+}
+
+fn load(table: &Table<'_, '_>) -> WrittenLoad {
+    let mut written = WrittenLoad { kernel: Kernel::Mix, percent: None };
+    let Some(load) = table.table("load", "load") else { return written };
+    load.only(&["kernel", "percent", "watts", "kw"]);
+    for key in ["watts", "kw"].into_iter().filter(|key| load.has(key)) {
+        let what = format!("{key} is not supported by the cpu load yet");
+        load.wrong(key, what, "use percent");
+    }
+    written.percent = load.number("percent", 0.0..=100.0, "percent");
+    if let Some(at) = load.text_at("kernel") {
+        let words = Kernel::ALL.map(Kernel::word);
+        match Kernel::from_word(&at.value) {
+            Some(kernel) => written.kernel = kernel,
+            None => {
+                let what = format!("unknown kernel \"{}\"", at.value.escape_debug());
+                load.document.add(&at.span, what, mend_word(&at.value, &words));
+            }
+        }
+    }
+    written
+}
+
+fn traffic(table: &Table<'_, '_>, word: &str) -> Option<Traffic> {
+    let collective = table.table("collective", "collective").map(|table| collective(&table));
+    let pairs = table.table("pairs", "pairs").map(|table| pairs(&table));
+    if collective.is_some() && pairs.is_some() {
+        let what = "both collective and pairs in one phase";
+        table.wrong("pairs", what, "keep one of the two, or write two phases");
+    }
+    let alone = match word {
+        "collective" => {
+            Some(Traffic::Collective { op: CollectiveOp::AllReduce, bytes: COLLECTIVE_BYTES })
+        }
+        "pairs" => Some(Traffic::Pairs { bytes: PAIR_BYTES, streams: 1, both_ways: false }),
+        _ => None,
+    };
+    collective.or(pairs).or(alone)
+}
+
+fn collective(table: &Table<'_, '_>) -> Traffic {
+    table.only(&["op", "bytes"]);
+    if let Some(at) = table.text_at("op")
+        && CollectiveOp::from_word(&at.value).is_none()
+    {
+        let what = format!("unknown collective op \"{}\"", at.value.escape_debug());
+        table.document.add(&at.span, what, mend_word(&at.value, &[CollectiveOp::AllReduce.word()]));
+    }
+    let bytes = table.whole("bytes", 4..=COLLECTIVE_BYTES_MAX).unwrap_or(COLLECTIVE_BYTES);
+    if bytes % 4 != 0 {
+        let what = format!("bytes = {bytes} is not a multiple of 4");
+        let mend = format!("elements have 4 bytes: use {}", bytes / 4 * 4);
+        table.wrong("bytes", what, mend);
+    }
+    Traffic::Collective { op: CollectiveOp::AllReduce, bytes }
+}
+
+fn pairs(table: &Table<'_, '_>) -> Traffic {
+    table.only(&["bytes", "streams", "both_ways"]);
+    let streams = table.whole("streams", 1..=STREAMS_MAX).unwrap_or(1);
+    Traffic::Pairs {
+        bytes: table.whole("bytes", 1..=PAIR_BYTES_MAX).unwrap_or(PAIR_BYTES),
+        streams: u32::try_from(streams).unwrap_or(1),
+        both_ways: table.flag("both_ways").unwrap_or(false),
+    }
+}

@@ -1,0 +1,158 @@
+//! Tests of plan documents.
+
+use model::Kernel;
+use model::collective::CollectiveOp;
+use model::plan::{PhaseKind, PhaseLoad, Selector, Traffic};
+use proptest::prelude::*;
+
+use super::*;
+
+const HEAD: &str = "schema = 1\nname = \"p\"\nrequires = [\"compute\"]\n";
+
+fn plan_of(phases: &str) -> Result<Plan, String> {
+    parse("plan.toml", &format!("{HEAD}{phases}")).map_err(|errors| errors.to_string())
+}
+
+fn phase_of(phase: &str) -> model::Phase {
+    plan_of(&format!("[[phase]]\n{phase}\n")).unwrap().phases.remove(0)
+}
+
+#[test]
+fn the_builtin_plans_read() {
+    let errors = BUILTIN.map(|name| parse(name, builtin_text(name).unwrap()).err());
+    assert_eq!(errors, [None, None]);
+    let quick = builtin("quick").unwrap();
+    assert!((50.0..=70.0).contains(&quick.seconds()), "{}", quick.seconds());
+    let held = quick.phases.iter().filter(|phase| phase.kind == PhaseKind::Hold);
+    assert!(held.clone().count() >= 4 && held.clone().all(|phase| phase.seconds >= 6.0));
+    let acceptance = builtin("acceptance").unwrap();
+    assert!(acceptance.phases.iter().any(|phase| phase.seconds >= 2700.0));
+    assert!(builtin("other").is_none());
+}
+
+#[test]
+fn defaults_are_as_documented() {
+    let hold = phase_of("kind = \"hold\"\nseconds = 1");
+    assert_eq!(hold.name, "hold");
+    assert_eq!(hold.load, Some(PhaseLoad { kernel: Kernel::Mix, percent: 100.0 }));
+    assert_eq!((hold.on, hold.traffic), (Selector::All, None));
+    let collective = phase_of("kind = \"collective\"\nseconds = 1");
+    assert_eq!(
+        (collective.load, collective.traffic),
+        (None, Some(Traffic::Collective { op: CollectiveOp::AllReduce, bytes: 64 << 20 }))
+    );
+    let pairs = phase_of("kind = \"pairs\"\nseconds = 1");
+    let traffic = Traffic::Pairs { bytes: 32 << 20, streams: 1, both_ways: false };
+    assert_eq!(pairs.traffic, Some(traffic));
+    let ramp = phase_of("kind = \"ramp\"\nseconds = 1\nload = { percent = 70 }");
+    assert_eq!(ramp.kind, PhaseKind::Ramp { from_percent: 0.0, to_percent: 70.0 });
+    let square = phase_of("kind = \"square\"\nseconds = 9");
+    assert_eq!(
+        square.kind,
+        PhaseKind::Square { low_percent: 0.0, high_percent: 100.0, period_seconds: 2.0 }
+    );
+    let plan = plan_of("[[phase]]\nkind = \"idle\"\nseconds = 2").unwrap();
+    assert_eq!((plan.seed, plan.least_seconds, plan.least_rating_percent), (1, 0.0, None));
+}
+
+#[test]
+fn phases_without_a_name_get_one_each() {
+    let text = "[[phase]]\nkind = \"idle\"\nseconds = 1\n".repeat(2)
+        + "[[phase]]\nname = \"idle\"\nkind = \"hold\"\nseconds = 1\n";
+    let names: Vec<_> = plan_of(&text).unwrap().phases.into_iter().map(|p| p.name).collect();
+    assert_eq!(names, ["idle-2", "idle-3", "idle"]);
+}
+
+#[test]
+fn selectors_read() {
+    let on = |text: &str| parse_selector(text).map_err(|(what, _)| what);
+    assert_eq!(on("all"), Ok(Selector::All));
+    assert_eq!(on("50%"), Ok(Selector::Percent(50)));
+    assert_eq!(on("pdu=pdu-a1"), Ok(Selector::Domain("pdu".into(), "pdu-a1".into())));
+    assert_eq!(on("n[1-2]"), Ok(Selector::Nodes(vec!["n1".into(), "n2".into()])));
+    for nonsense in ["0%", "101%", "-1%", "x%", "shelf=a", "pdu=", "n[", "", "=", "50.5%"] {
+        assert!(on(nonsense).is_err(), "{nonsense}");
+    }
+}
+
+#[test]
+fn a_wrong_head_is_told_in_full() {
+    let text = "schema = 2\nnmae = \"p\"\nrequires = [\"compute\", \"datapane\"]\nseed = -1\n\
+        limits = { device_temp_c = 500, devce = 1 }\nleast_seconds = nan\nleast_rating_percent = 120\n";
+    insta::assert_snapshot!(parse("plan.toml", text).unwrap_err());
+}
+
+#[test]
+fn what_is_missing_is_told() {
+    insta::assert_snapshot!(parse("plan.toml", "").unwrap_err());
+}
+
+#[test]
+fn what_is_no_toml_is_told() {
+    insta::assert_snapshot!(
+        parse("plan.toml", "schema = 1\nname = \"x\nseed = = 2\n").unwrap_err()
+    );
+}
+
+#[test]
+fn wrong_phases_are_told_one_by_one() {
+    let wrong = [
+        "kind = \"hold\"\nsecnds = 3",
+        "kind = \"hold\"\nseconds = -3",
+        "kind = \"hold\"\nseconds = \"3\"",
+        "kind = \"hodl\"\nseconds = 3",
+        "kind = \"sine\"\nseconds = 3",
+        "seconds = 3",
+        "kind = \"hold\"\nseconds = 3\nload = { kernel = \"fp16\", percent = 101 }",
+        "kind = \"hold\"\nseconds = 3\nload = { watts = 300, kw = 2 }",
+        "kind = \"hold\"\nseconds = 3\nload = \"mix\"",
+        "kind = \"collective\"\nseconds = 3\ncollective = { op = \"all_gather\", bytes = 2 }",
+        "kind = \"collective\"\nseconds = 3\ncollective = { bytes = 10 }",
+        "kind = \"pairs\"\nseconds = 3\npairs = { bytes = 0, streams = 1.5, both_ways = 1 }",
+        "kind = \"hold\"\nseconds = 3\npairs = {}\ncollective = {}",
+        "kind = \"idle\"\nseconds = 3\nload = {}\nperiod_seconds = 1",
+        "kind = \"square\"\nseconds = 3\nlow_percent = 80\nhigh_percent = 20\nperiod_seconds = 9",
+        "kind = \"ramp\"\nseconds = inf\nto_percent = 60\nload = { percent = 50 }",
+        "kind = \"hold\"\nseconds = 3\non = \"pduu=a\"",
+        "kind = \"hold\"\nseconds = 3\non = \"gpu[1-\"",
+        "kind = \"hold\"\nseconds = 3\non = 50",
+    ];
+    let said: Vec<_> =
+        wrong.iter().map(|phase| plan_of(&format!("[[phase]]\n{phase}\n")).unwrap_err()).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn phases_together_are_checked() {
+    let twice = "[[phase]]\nname = \"a\"\nkind = \"idle\"\nseconds = 1\n".repeat(2);
+    let phases = [
+        twice.as_str(),
+        "phase = []\n",
+        "phase = 3\n",
+        "least_seconds = 9\n[[phase]]\nkind = \"hold\"\nseconds = 3\n",
+    ];
+    insta::assert_snapshot!(phases.map(|text| plan_of(text).unwrap_err()).join("\n"));
+}
+
+#[test]
+fn a_missing_file_is_told() {
+    let said = read(Path::new("/nowhere/plan.toml")).unwrap_err().to_string();
+    assert!(said.starts_with("/nowhere/plan.toml: cannot be read: "), "{said}");
+}
+
+proptest! {
+    /// Whatever stands in the file, reading ends with a plan or with placed problems.
+    #[test]
+    fn no_text_makes_reading_panic(text in "(?s)[\\[\\]a-z=\"0-9\n{}., é%-]{0,200}") {
+        for whole in [text.clone(), format!("{HEAD}[[phase]]\n{text}")] {
+            if let Err(errors) = parse("plan.toml", &whole) {
+                prop_assert!(!errors.0.is_empty() && errors.0.iter().all(|error| error.line > 0));
+            }
+        }
+    }
+
+    #[test]
+    fn no_hostlist_makes_reading_panic(text in "[a-z0-9\\[\\],/ &!^()@-]{0,40}") {
+        let _ = parse_selector(&text);
+    }
+}
