@@ -34,7 +34,8 @@ pub(crate) fn decide(case: &Case, findings: &[Finding], gaps: &[Gap]) -> (Verdic
         return (Verdict::Inconclusive, open);
     }
     let requires: Vec<&str> = case.plan.requires.iter().map(|r| r.word()).collect();
-    let what = if requires.is_empty() { "nothing in particular".to_owned() } else { requires.join(", ") };
+    let what =
+        if requires.is_empty() { "nothing in particular".to_owned() } else { requires.join(", ") };
     (Verdict::Ready, vec![format!("everything that the plan requires was measured: {what}")])
 }
 

@@ -17,14 +17,8 @@ const LEAST_SIGMA: f64 = 2.0 * crate::digest::sketch::RELATIVE_ERROR / 3.464_101
 /// cohorts: own Monte Carlo, 23,000 to 200,000 cohorts a row, one-sided. A row holds from
 /// its size to the next; the worse of odd and even sizes is taken. Tails heavier than
 /// Gaussian pass more often: the practical floor of the witness stands beside this limit.
-const LIMITS: [(usize, f64, f64); 6] = [
-    (4, 5.9, 13.7),
-    (6, 4.7, 8.7),
-    (8, 4.2, 7.0),
-    (10, 3.9, 6.0),
-    (16, 3.7, 5.1),
-    (24, 3.8, 4.6),
-];
+const LIMITS: [(usize, f64, f64); 6] =
+    [(4, 5.9, 13.7), (6, 4.7, 8.7), (8, 4.2, 7.0), (10, 3.9, 6.0), (16, 3.7, 5.1), (24, 3.8, 4.6)];
 
 /// Where one value lies among the others.
 #[derive(Debug, Clone, Copy, PartialEq)]

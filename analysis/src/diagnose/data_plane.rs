@@ -50,7 +50,9 @@ fn failed_on(case: &Case, node: &NodeName, groups: &[(&EventKey, &EventGroup)]) 
     finding.cannot_exclude = vec![some_nic(node)];
     finding.cannot_exclude.extend(lost.iter().map(node_suspect));
     if !lost.is_empty() {
-        finding.evidence.push(format!("lost in the same run, which may explain it: {}", list(&lost)));
+        finding
+            .evidence
+            .push(format!("lost in the same run, which may explain it: {}", list(&lost)));
     }
     finding.action = format!("read the network counters and the kernel log of {node}");
     finding.next_experiment =
@@ -98,7 +100,8 @@ fn wrong_at(
 ) -> Finding {
     let mut finding = draft_wrong(suspect);
     let events = case.events(EventKind::CollectiveWrong);
-    let mut injected = events.filter(|(n, e, _)| hit.contains(n) && e.phase == key.phase).peekable();
+    let mut injected =
+        events.filter(|(n, e, _)| hit.contains(n) && e.phase == key.phase).peekable();
     finding.injected = injected.peek().is_some() && injected.all(|(_, event, _)| event.injected);
     for ((rank, node), seen) in ranks.iter().filter(|(_, seen)| seen.wrong > 0) {
         if hit.contains(&node) {
@@ -170,8 +173,7 @@ fn slow_pair(phase: &str, pair: &Pair, rate: f64, usual: f64, pairs: usize) -> F
     let suspect = Suspect::new("link", pair.to_string());
     let graded = (Standing::Watch, Severity::Major);
     let mut finding = draft(FindingKind::SlowNic, Blame::Host, graded, suspect);
-    finding.cannot_exclude =
-        vec![node_suspect(&pair.from), node_suspect(&pair.to)];
+    finding.cannot_exclude = vec![node_suspect(&pair.from), node_suspect(&pair.to)];
     finding.effect = Some(Effect {
         metric: "bandwidth_pair".to_owned(),
         relative: Some(rate / usual - 1.0),
@@ -183,7 +185,9 @@ fn slow_pair(phase: &str, pair: &Pair, rate: f64, usual: f64, pairs: usize) -> F
         phase_name(phase)
     )];
     finding.action = format!("compare link speed and counters of both ends of {pair}");
-    finding.next_experiment =
-        Some(format!("pair {} and {} with other partners: the slow end stays slow", pair.from, pair.to));
+    finding.next_experiment = Some(format!(
+        "pair {} and {} with other partners: the slow end stays slow",
+        pair.from, pair.to
+    ));
     finding
 }

@@ -96,11 +96,9 @@ fn standing(place: Place, members: usize) -> Option<Standing> {
 }
 
 fn found(device: &DeviceId, places: &[Slow]) -> Option<Finding> {
-    let worst = places
-        .iter()
-        .min_by(|a, b| {
-            a.standing.cmp(&b.standing).then(a.place.relative.total_cmp(&b.place.relative))
-        })?;
+    let worst = places.iter().min_by(|a, b| {
+        a.standing.cmp(&b.standing).then(a.place.relative.total_cmp(&b.place.relative))
+    })?;
     let standing = (worst.standing, Severity::Major);
     let mut finding =
         draft(FindingKind::DeviceSlow, Blame::Device, standing, device_suspect(device));
@@ -123,7 +121,9 @@ fn found(device: &DeviceId, places: &[Slow]) -> Option<Finding> {
             "run the same plan on at least {LEAST_MEMBERS} devices of this model: fewer can't tell slow from normal"
         )
     } else {
-        format!("run {device} alone on an idle node: still slow is the device, fast again is its neighbours, its cooling or its host")
+        format!(
+            "run {device} alone on an idle node: still slow is the device, fast again is its neighbours, its cooling or its host"
+        )
     });
     Some(finding)
 }

@@ -30,8 +30,7 @@ fn minor(node: &NodeName, evidence: Vec<String>, action: &str) -> Option<Finding
         return None;
     }
     let graded = (Standing::Confirmed, Severity::Minor);
-    let mut finding =
-        draft(FindingKind::Instrument, Blame::Instrument, graded, node_suspect(node));
+    let mut finding = draft(FindingKind::Instrument, Blame::Instrument, graded, node_suspect(node));
     finding.evidence = evidence;
     finding.action = action.to_owned();
     Some(finding)
@@ -58,7 +57,11 @@ fn batches(case: &Case, node: &NodeName, seen: &NodeEvidence) -> Option<Finding>
             ));
         }
     }
-    minor(node, lines, "give the agent's spool more room, or the network to the coordinator more time")
+    minor(
+        node,
+        lines,
+        "give the agent's spool more room, or the network to the coordinator more time",
+    )
 }
 
 fn refused(node: &NodeName, seen: &NodeEvidence) -> Option<Finding> {
@@ -72,7 +75,10 @@ fn refused(node: &NodeName, seen: &NodeEvidence) -> Option<Finding> {
     }
     let mut lines = Vec::new();
     if windows > 0 {
-        lines.push(format!("{} without duration or number, not counted", plural(windows, "work window")));
+        lines.push(format!(
+            "{} without duration or number, not counted",
+            plural(windows, "work window")
+        ));
     }
     if values > 0 {
         lines.push(format!("{} that are no numbers, not counted", plural(values, "sensor value")));

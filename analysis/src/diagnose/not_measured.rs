@@ -73,7 +73,8 @@ fn attendance(case: &Case) -> Vec<Gap> {
     if case.facts.nodes.is_empty() {
         gaps.push(Gap::new("nodes", "no node was planned", Concern::Everybody));
     }
-    let absent: Vec<_> = case.facts.nodes.iter().filter(|(_, f)| !f.joined).map(|(n, _)| n).collect();
+    let absent: Vec<_> =
+        case.facts.nodes.iter().filter(|(_, f)| !f.joined).map(|(n, _)| n).collect();
     if !absent.is_empty() {
         let why = format!("never joined the run: {}", list(absent));
         gaps.push(Gap::new("nodes", why, Concern::Everybody));
@@ -132,7 +133,8 @@ fn load_seconds(case: &Case) -> Option<Gap> {
         .map(|(seconds, device)| format!("{device} ({seconds:.1} s)"))
         .collect();
     (!short.is_empty()).then(|| {
-        let why = format!("under load for less than {} s: {}", case.plan.least_seconds, list(short));
+        let why =
+            format!("under load for less than {} s: {}", case.plan.least_seconds, list(short));
         Gap::new("load_seconds", why, Concern::Everybody)
     })
 }
@@ -200,9 +202,7 @@ fn sensor(
         let why = match (ever, absences.is_empty()) {
             (true, _) => "no value while under load".to_owned(),
             (false, true) => "no sample arrived".to_owned(),
-            (false, false) => {
-                absences.iter().map(|why| why.words()).collect::<Vec<_>>().join("; ")
-            }
+            (false, false) => absences.iter().map(|why| why.words()).collect::<Vec<_>>().join("; "),
         };
         reasons.entry(why).or_default().push(device.clone());
     }
@@ -300,7 +300,9 @@ fn collectives(case: &Case) -> Vec<Gap> {
                 .filter(|(_, seen)| seen.operations > 0)
                 .map(|((rank, _), _)| *rank)
                 .collect();
-            key.phase == phase && key.world_size > 1 && done.len() as u64 == u64::from(key.world_size)
+            key.phase == phase
+                && key.world_size > 1
+                && done.len() as u64 == u64::from(key.world_size)
         })
     };
     let open: Vec<&str> = planned.into_iter().filter(|phase| !whole(phase)).collect();

@@ -54,9 +54,9 @@ impl SeqRanges {
     /// How many numbers are in the set.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.ranges.iter().fold(0, |sum: u64, (first, last)| {
-            sum.saturating_add((last - first).saturating_add(1))
-        })
+        self.ranges
+            .iter()
+            .fold(0, |sum: u64, (first, last)| sum.saturating_add((last - first).saturating_add(1)))
     }
 
     /// Whether the set is empty.

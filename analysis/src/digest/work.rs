@@ -40,7 +40,8 @@ impl WorkEvidence {
         self.blocks = self.blocks.saturating_add(work.blocks);
         self.verified = self.verified.saturating_add(work.verified);
         self.mismatches = self.mismatches.saturating_add(work.mismatches);
-        let wall_ns = u128::try_from(i128::from(work.to_ns) - i128::from(work.from_ns)).unwrap_or(0);
+        let wall_ns =
+            u128::try_from(i128::from(work.to_ns) - i128::from(work.from_ns)).unwrap_or(0);
         let sound = [work.level, work.flops, work.bytes].iter().all(|x| x.is_finite() && *x >= 0.0);
         if wall_ns == 0 || !sound {
             self.refused += 1;
@@ -55,7 +56,8 @@ impl WorkEvidence {
         self.core_ns += core_ns;
         self.busy_core_ns += u128::from(work.busy_ns);
         // Parts per million keep the level's weight an integer.
-        self.commanded_core_ns += core_ns * ((work.level.min(1.0) * 1e6).round() as u128) / 1_000_000;
+        self.commanded_core_ns +=
+            core_ns * ((work.level.min(1.0) * 1e6).round() as u128) / 1_000_000;
         self.flops = self.flops.saturating_add(work.flops as u128);
         self.bytes = self.bytes.saturating_add(work.bytes as u128);
         if steady && work.level >= FULL_LEVEL {
