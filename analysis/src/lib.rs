@@ -1,1 +1,71 @@
-//! placeholder
+//! The judge: records are digested into evidence, evidence is diagnosed into findings, and
+//! a rule turns findings and gaps into a verdict.
+//!
+//! Pure: no I/O, no clock, no entropy, no hash order. The same evidence gives the same
+//! bytes. Missing is neither zero nor pass; it is listed with its reason, and where the
+//! plan requires it the verdict is INCONCLUSIVE.
+
+mod case;
+mod coverage;
+mod diagnose;
+pub mod digest;
+mod measured;
+mod verdict;
+
+pub use digest::{Digest, Evidence, Overlap};
+
+use model::plan::Plan;
+use model::report::{Report, RunHeader, SCHEMA};
+
+use case::{Case, utc};
+
+/// Judges a run: what was found, what was measured, what was not, and the verdict.
+///
+/// # Example
+/// ```
+/// use std::collections::BTreeSet;
+/// use model::{Plan, RunFacts, Verdict};
+///
+/// let plan = Plan {
+///     name: "soak".to_owned(), requires: BTreeSet::new(), seed: 1,
+///     limits: Default::default(), least_seconds: 0.0, least_rating_percent: None,
+///     phases: Vec::new(),
+/// };
+/// let evidence = analysis::Digest::new(&plan).finish(RunFacts::default());
+/// assert_eq!(analysis::judge(&plan, &evidence).verdict, Verdict::Inconclusive);
+/// ```
+#[must_use]
+pub fn judge(plan: &Plan, evidence: &Evidence) -> Report {
+    let case = Case::new(plan, evidence);
+    let findings = diagnose::diagnose(&case);
+    let gaps = diagnose::not_measured::gaps(&case);
+    let (verdict, reasons) = verdict::decide(&case, &findings, &gaps);
+    Report {
+        schema: SCHEMA.to_owned(),
+        verdict,
+        exit_code: verdict.exit_code(),
+        reasons,
+        requires: plan.requires.iter().copied().collect(),
+        run: header(&case),
+        findings,
+        measured: measured::measured(&case),
+        coverage: coverage::coverage(&case),
+        not_measured: gaps.into_iter().map(|gap| gap.line).collect(),
+    }
+}
+
+fn header(case: &Case) -> RunHeader {
+    let facts = case.facts;
+    let nanoseconds = facts.ended_unix_ns.map(|end| end.saturating_sub(facts.started_unix_ns));
+    RunHeader {
+        id: facts.run.0.clone(),
+        plan: case.plan.name.clone(),
+        site: facts.site.clone(),
+        simulated: facts.simulated,
+        injected: case.injected(),
+        started: (facts.started_unix_ns > 0).then(|| utc(facts.started_unix_ns)).flatten(),
+        seconds: nanoseconds.and_then(|ns| u64::try_from(ns / 1_000_000_000).ok()),
+        state: facts.end.word().to_owned(),
+        folder: facts.folder.clone(),
+    }
+}

@@ -1,1 +1,3 @@
+//! The binary of the operator: see the library of this package.
+
 fn main() {}

@@ -24,6 +24,31 @@ pub enum FindingKind {
     Instrument,
 }
 
+impl FindingKind {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::WeakPower => "weak_power",
+            Self::WeakCooling => "weak_cooling",
+            Self::SlowUplink => "slow_uplink",
+            Self::NetworkIsland => "network_island",
+            Self::FlakyLink => "flaky_link",
+            Self::DeviceHot => "device_hot",
+            Self::DeviceSlow => "device_slow",
+            Self::PowerShort => "power_short",
+            Self::Sdc => "sdc",
+            Self::MemoryError => "memory_error",
+            Self::DeviceError => "device_error",
+            Self::SlowNic => "slow_nic",
+            Self::HostIo => "host_io",
+            Self::NodeLost => "node_lost",
+            Self::FleetShift => "fleet_shift",
+            Self::Instrument => "instrument",
+        }
+    }
+}
+
 /// Whose fault: never mixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +61,20 @@ pub enum Blame {
     None,
 }
 
+impl Blame {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Host => "host",
+            Self::Facility => "facility",
+            Self::Instrument => "instrument",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Whether something is wrong at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,6 +84,17 @@ pub enum Standing {
     Watch,
 }
 
+impl Standing {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Watch => "watch",
+        }
+    }
+}
+
 /// How bad. Only confirmed `critical` and `major` findings make NOT_READY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +102,18 @@ pub enum Severity {
     Critical,
     Major,
     Minor,
+}
+
+impl Severity {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Major => "major",
+            Self::Minor => "minor",
+        }
+    }
 }
 
 /// The answer of a run.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct NodeName(pub String);
 
 /// A run's id: sortable by time, unique.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(pub String);
 

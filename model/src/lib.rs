@@ -5,6 +5,7 @@
 //! function here is a pure function of its arguments.
 
 pub mod collective;
+pub mod facts;
 pub mod finding;
 pub mod histogram;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod record;
 pub mod report;
 pub mod site;
 
+pub use facts::RunFacts;
 pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
 pub use histogram::LatencyHistogram;
 pub use id::{AgentInstance, DeviceId, NodeName, RunId};

@@ -41,7 +41,7 @@ pub struct RunHeader {
     pub started: Option<String>,
     /// Whole seconds from start to end.
     pub seconds: Option<u64>,
-    /// The state of the run's record: `finished`, `stopped`, `suspended`, `running`.
+    /// The state of the run's record: a word of [`crate::facts::RunEnd`].
     pub state: String,
     /// Folder that holds the run file, on the machine of the coordinator.
     pub folder: Option<String>,
@@ -58,6 +58,9 @@ pub struct Measured {
     pub phase: Option<String>,
     pub value: f64,
     pub unit: String,
+    /// RFC 3339, UTC: the instant of an extreme; null for what has no single instant.
+    #[serde(default)]
+    pub when: Option<String>,
 }
 
 /// What took part and how much of it reported.

@@ -1,0 +1,125 @@
+//! A case: the plan and the evidence, with the questions that several witnesses ask.
+
+use std::collections::BTreeSet;
+
+use model::facts::NodeFacts;
+use model::finding::Suspect;
+use model::plan::{Plan, Requirement};
+use model::record::EventKind;
+use model::{DeviceId, NodeName, RunFacts};
+
+use crate::digest::device::DeviceEvidence;
+use crate::digest::events::{EventGroup, EventKey};
+use crate::digest::{Evidence, Seen};
+
+/// What a witness is shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) facts: &'a RunFacts,
+    pub(crate) seen: &'a Seen,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(plan: &'a Plan, evidence: &'a Evidence) -> Self {
+        Self { plan, facts: &evidence.facts, seen: &evidence.seen }
+    }
+
+    pub(crate) fn requires(&self, requirement: Requirement) -> bool {
+        self.plan.requires.contains(&requirement)
+    }
+
+    /// Planned devices of nodes that joined; of those that never did, a gap speaks.
+    pub(crate) fn devices(&self) -> Vec<DeviceId> {
+        let of = |(node, facts): (&NodeName, &NodeFacts)| -> Vec<DeviceId> {
+            facts.devices.keys().map(|i| DeviceId { node: node.clone(), index: *i }).collect()
+        };
+        self.joined().flat_map(of).collect()
+    }
+
+    /// Planned nodes that joined.
+    pub(crate) fn joined(&self) -> impl Iterator<Item = (&'a NodeName, &'a NodeFacts)> + use<'a> {
+        self.facts.nodes.iter().filter(|(_, facts)| facts.joined)
+    }
+
+    pub(crate) fn device(&self, device: &DeviceId) -> Option<&'a DeviceEvidence> {
+        self.seen.nodes.get(&device.node)?.devices.get(&device.index)
+    }
+
+    /// The model of a device, empty where nobody said.
+    pub(crate) fn model(&self, device: &DeviceId) -> String {
+        let node = self.facts.nodes.get(&device.node);
+        node.and_then(|n| n.devices.get(&device.index).cloned().flatten()).unwrap_or_default()
+    }
+
+    /// Whether a phase of the plan commands heat.
+    pub(crate) fn heats(&self, phase: &str) -> bool {
+        self.plan.phases.iter().any(|p| p.name == phase && p.load.is_some())
+    }
+
+    /// Every group of events of a kind, node by node.
+    pub(crate) fn events(
+        &self,
+        kind: EventKind,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a EventKey, &'a EventGroup)> + use<'a> {
+        self.seen.nodes.iter().flat_map(move |(node, evidence)| {
+            evidence
+                .events
+                .iter()
+                .filter(move |(key, _)| key.kind == kind)
+                .map(move |(key, group)| (node, key, group))
+        })
+    }
+
+    /// Nodes that fell silent during the run.
+    pub(crate) fn lost_nodes(&self) -> BTreeSet<NodeName> {
+        let lost = self.facts.nodes.iter().filter(|(_, facts)| facts.lost.is_some());
+        lost.map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Seconds under load of a device, over all phases.
+    pub(crate) fn loaded_seconds(&self, device: &DeviceId) -> f64 {
+        let Some(phases) = self.device(device) else { return 0.0 };
+        let ns: u128 = phases.values().flat_map(|p| p.work.values()).map(|w| w.loaded_ns).sum();
+        ns as f64 / 1e9
+    }
+
+    /// Whether anything was provoked to prove a check.
+    pub(crate) fn injected(&self) -> bool {
+        self.facts.injected
+            || self.events(EventKind::Injection).next().is_some()
+            || self.seen.nodes.values().any(|node| node.events.keys().any(|key| key.injected))
+    }
+}
+
+/// The suspect that is a node.
+pub(crate) fn node_suspect(node: &NodeName) -> Suspect {
+    Suspect::new("node", node.0.clone())
+}
+
+/// The suspect that is a device.
+pub(crate) fn device_suspect(device: &DeviceId) -> Suspect {
+    Suspect::new("device", device.to_string())
+}
+
+/// Names in one line: the first few, then how many more.
+pub(crate) fn list<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+    /// More names than a person reads in a sentence.
+    const SHOWN: usize = 4;
+    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    if names.len() <= SHOWN + 1 {
+        return names.join(", ");
+    }
+    format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN)
+}
+
+/// An instant for people: RFC 3339, UTC, to the millisecond.
+pub(crate) fn utc(unix_ns: i64) -> Option<String> {
+    let instant = jiff::Timestamp::from_nanosecond(i128::from(unix_ns)).ok()?;
+    Some(format!("{instant:.3}"))
+}
+
+/// `1 block`, `2 blocks`.
+pub(crate) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

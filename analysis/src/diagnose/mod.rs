@@ -1,0 +1,76 @@
+//! Diagnosis: one witness per file, each shown the whole case, none aware of another.
+//!
+//! A witness says what is wrong and whom it suspects. It never decides the verdict, and it
+//! never makes a finding of what is missing: gaps have their own list (`not_measured`).
+
+mod cohort;
+mod data_plane;
+mod device_error;
+mod device_slow;
+mod instrument;
+mod node_lost;
+pub(crate) mod not_measured;
+mod sdc;
+
+use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
+
+use crate::case::Case;
+
+/// Every witness, in no order that matters: findings are sorted afterwards.
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 6] = [
+    sdc::testify,
+    device_slow::testify,
+    device_error::testify,
+    node_lost::testify,
+    data_plane::testify,
+    instrument::testify,
+];
+
+/// All findings, the worst first, numbered.
+pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = WITNESSES.iter().flat_map(|testify| testify(case)).collect();
+    findings.sort_by_cached_key(|f| {
+        (f.standing, f.severity, f.kind, f.suspect.clone(), f.injected, f.evidence.clone())
+    });
+    for (position, finding) in findings.iter_mut().enumerate() {
+        finding.id = format!("F{}", position + 1);
+    }
+    findings
+}
+
+/// A finding with everything that has no value yet left empty.
+fn draft(
+    kind: FindingKind,
+    blame: Blame,
+    (standing, severity): (Standing, Severity),
+    suspect: Suspect,
+) -> Finding {
+    Finding {
+        id: String::new(),
+        kind,
+        blame,
+        standing,
+        severity,
+        suspect,
+        cannot_exclude: Vec::new(),
+        confidence: None,
+        p_value: None,
+        q_value: None,
+        effect: None,
+        members: None,
+        injected: false,
+        evidence: Vec::new(),
+        action: String::new(),
+        next_experiment: None,
+    }
+}
+
+/// A nic of a node whose name we don't know.
+fn some_nic(node: &model::NodeName) -> Suspect {
+    Suspect::new("nic", format!("{node}/unknown"))
+}
+
+/// One word for an empty phase name.
+fn phase_name(phase: &str) -> String {
+    if phase.is_empty() { "outside of phases".to_owned() } else { format!("phase {phase}") }
+}

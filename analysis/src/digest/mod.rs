@@ -1,0 +1,263 @@
+//! The digest: a streaming fold from records to evidence.
+//!
+//! Owns counting. Whatever order batches come in, however they are spread over digests
+//! that are merged, the evidence is the same to the last bit: counts and integer sums,
+//! sketches, histograms, and the few earliest texts. Memory grows with devices, phases
+//! and pairs, never with samples. Refuses to judge.
+
+pub mod device;
+pub mod events;
+pub mod fabric;
+pub mod sequence;
+pub mod series;
+pub mod sketch;
+pub mod stream;
+pub mod work;
+
+use std::collections::BTreeMap;
+
+use model::plan::{PhaseKind, Plan};
+use model::record::{Event, MeterReading, Record, Records};
+use model::{NodeName, RunFacts};
+
+use device::{DeviceEvidence, DevicePhase};
+use events::{EventGroup, EventKey, EventLog};
+use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
+use sketch::Sketch;
+use stream::Stream;
+
+/// Frozen evidence: all that the judge looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    pub facts: RunFacts,
+    pub seen: Seen,
+}
+
+/// What the records said, folded.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Seen {
+    pub nodes: BTreeMap<NodeName, NodeEvidence>,
+    pub latencies: BTreeMap<LatencyKey, LatencyEvidence>,
+    /// By pair and phase.
+    pub transfers: BTreeMap<(Pair, String), TransferEvidence>,
+    pub collectives: BTreeMap<CollectiveKey, Ranks>,
+    pub meters: BTreeMap<MeterKey, MeterEvidence>,
+}
+
+/// What one node said about itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NodeEvidence {
+    pub devices: BTreeMap<u32, DeviceEvidence>,
+    pub events: EventLog,
+    /// By agent instance.
+    pub streams: BTreeMap<String, Stream>,
+}
+
+/// One point of the building.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MeterKey {
+    pub domain: String,
+    pub point: String,
+    pub unit: String,
+}
+
+/// What a meter said.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MeterEvidence {
+    pub values: Sketch,
+    /// Readings whose source doubts them; not among the values.
+    pub suspect: u64,
+}
+
+/// Two digests hold the same batch, and counts can't be subtracted again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("batch {seq} of agent instance {instance} on {node} is in both digests")]
+pub struct Overlap {
+    pub node: NodeName,
+    pub instance: String,
+    pub seq: u64,
+}
+
+/// The fold. Make one per thread, give each batch to one of them, merge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Digest {
+    /// Phases of the plan: what arrives under another name counts as outside of phases,
+    /// so that no agent can make the evidence grow.
+    phases: BTreeMap<String, PhaseKind>,
+    seen: Seen,
+}
+
+impl Digest {
+    /// An empty digest for a plan's records.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let phases = plan.phases.iter().map(|phase| (phase.name.clone(), phase.kind)).collect();
+        Self { phases, seen: Seen::default() }
+    }
+
+    /// Counts one batch; a batch that is here already (same instance, same seq) falls away.
+    pub fn add(&mut self, batch: &Records) {
+        let node = self.seen.nodes.entry(batch.node.clone()).or_default();
+        let stream = node.streams.entry(batch.instance.clone()).or_default();
+        if stream.seen.contains(batch.seq) {
+            return;
+        }
+        stream.seen.insert(batch.seq, batch.seq);
+        stream.records += batch.records.len() as u64;
+        if !batch.boot_id.is_empty() {
+            stream.boot_ids.insert(batch.boot_id.clone());
+        }
+        for record in &batch.records {
+            self.add_record(batch, record);
+        }
+    }
+
+    /// Adds another digest of the same plan.
+    ///
+    /// # Errors
+    /// When both hold one batch. Nothing was added then; give each batch to one digest.
+    pub fn merge(&mut self, other: Self) -> Result<(), Overlap> {
+        self.refuse_overlap(&other)?;
+        self.seen.merge(other.seen);
+        Ok(())
+    }
+
+    /// Freezes what was seen, beside what the coordinator knows.
+    #[must_use]
+    pub fn finish(self, facts: RunFacts) -> Evidence {
+        Evidence { facts, seen: self.seen }
+    }
+
+    fn add_record(&mut self, batch: &Records, record: &Record) {
+        let node = &batch.node;
+        match record {
+            Record::Sample(sample) => {
+                self.device(node, sample.device, &sample.phase).sensors.add(sample);
+            }
+            Record::Work(work) => {
+                let steady = matches!(self.phases.get(&work.phase), Some(PhaseKind::Hold));
+                let phase = self.device(node, work.device, &work.phase);
+                phase.work.entry(work.kernel).or_default().add(work, steady);
+            }
+            Record::Start(start) => self.device(node, start.device, &start.phase).add_start(start),
+            Record::Event(event) => self.add_event(node, event),
+            Record::Latency(latency) => {
+                let pair = Pair { from: node.clone(), to: latency.peer.clone() };
+                let class = self.phases.get(&latency.phase).map_or("", |kind| kind.word());
+                let key = LatencyKey { pair, loaded: latency.loaded, class };
+                self.seen.latencies.entry(key).or_default().add(latency);
+            }
+            Record::Transfer(transfer) => {
+                let pair = Pair { from: node.clone(), to: transfer.peer.clone() };
+                let key = (pair, self.phase(&transfer.phase));
+                self.seen.transfers.entry(key).or_default().add(transfer);
+            }
+            Record::Collective(window) => {
+                let key = CollectiveKey {
+                    phase: self.phase(&window.phase),
+                    op: window.op,
+                    bytes: window.bytes,
+                    world_size: window.world_size,
+                };
+                let ranks = self.seen.collectives.entry(key).or_default();
+                ranks.entry((window.rank, node.clone())).or_default().add(window);
+            }
+            Record::Loss(loss) => {
+                let node = self.seen.nodes.entry(node.clone()).or_default();
+                node.streams.entry(batch.instance.clone()).or_default().add_loss(loss);
+            }
+            Record::Meter(reading) => self.add_meter(reading),
+        }
+    }
+
+    fn add_event(&mut self, node: &NodeName, event: &Event) {
+        let key = EventKey {
+            kind: event.kind,
+            device: event.device,
+            core: event.core,
+            phase: self.phase(&event.phase),
+            injected: event.injected,
+        };
+        let log = &mut self.seen.nodes.entry(node.clone()).or_default().events;
+        events::put(log, key, EventGroup::of(event));
+    }
+
+    fn add_meter(&mut self, reading: &MeterReading) {
+        let key = MeterKey {
+            domain: reading.domain.clone(),
+            point: reading.point.clone(),
+            unit: reading.unit.clone(),
+        };
+        let meter = self.seen.meters.entry(key).or_default();
+        if reading.quality == "suspect" {
+            meter.suspect += 1;
+        } else {
+            meter.values.add(reading.value);
+        }
+    }
+
+    fn phase(&self, name: &str) -> String {
+        if self.phases.contains_key(name) { name.to_owned() } else { String::new() }
+    }
+
+    fn device(&mut self, node: &NodeName, device: u32, phase: &str) -> &mut DevicePhase {
+        let phase = self.phase(phase);
+        let node = self.seen.nodes.entry(node.clone()).or_default();
+        node.devices.entry(device).or_default().entry(phase).or_default()
+    }
+
+    fn refuse_overlap(&self, other: &Self) -> Result<(), Overlap> {
+        for (name, node) in &other.seen.nodes {
+            for (instance, stream) in &node.streams {
+                let ours = self.seen.nodes.get(name).and_then(|node| node.streams.get(instance));
+                if let Some(seq) = ours.and_then(|ours| ours.seen.overlap(&stream.seen)) {
+                    let (node, instance) = (name.clone(), instance.clone());
+                    return Err(Overlap { node, instance, seq });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn merge(&mut self, other: Self) {
+        for (name, node) in other.nodes {
+            self.nodes.entry(name).or_default().merge(node);
+        }
+        for (key, latency) in other.latencies {
+            self.latencies.entry(key).or_default().merge(&latency);
+        }
+        for (key, transfer) in other.transfers {
+            self.transfers.entry(key).or_default().merge(&transfer);
+        }
+        for (key, ranks) in other.collectives {
+            let ours = self.collectives.entry(key).or_default();
+            for (rank, evidence) in ranks {
+                ours.entry(rank).or_default().merge(&evidence);
+            }
+        }
+        for (key, meter) in other.meters {
+            let ours = self.meters.entry(key).or_default();
+            ours.values.merge(&meter.values);
+            ours.suspect += meter.suspect;
+        }
+    }
+}
+
+impl NodeEvidence {
+    fn merge(&mut self, other: Self) {
+        for (device, phases) in other.devices {
+            let ours = self.devices.entry(device).or_default();
+            for (phase, evidence) in phases {
+                ours.entry(phase).or_default().merge(&evidence);
+            }
+        }
+        for (key, group) in other.events {
+            events::put(&mut self.events, key, group);
+        }
+        for (instance, stream) in other.streams {
+            self.streams.entry(instance).or_default().merge(&stream);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What was measured: evidence as numbers with a name, a place and a unit.
+//!
+//! Owns the names (`gflops_fp64`, `rtt_idle_p99`, ...). Nothing here judges, and what has
+//! no value has no line.
+
+mod devices;
+mod fabric;
+mod skew;
+
+use model::finding::Suspect;
+use model::report::Measured;
+
+use crate::case::Case;
+
+/// Every measured value, sorted by name, place and phase.
+pub(crate) fn measured(case: &Case) -> Vec<Measured> {
+    let mut lines = devices::measured(case);
+    lines.extend(fabric::measured(case));
+    lines.extend(skew::measured(case));
+    // No number that JSON can't say: a rate of nothing over nothing is no measurement.
+    lines.retain(|line| line.value.is_finite());
+    lines.sort_by(|a, b| {
+        (&a.what, &a.at, &a.phase, &a.when)
+            .cmp(&(&b.what, &b.at, &b.phase, &b.when))
+            .then(a.value.total_cmp(&b.value))
+    });
+    lines
+}
+
+fn line(what: &str, at: &Suspect, phase: Option<&str>, value: f64, unit: &str) -> Measured {
+    Measured {
+        what: what.to_owned(),
+        at: at.clone(),
+        phase: phase.filter(|phase| !phase.is_empty()).map(str::to_owned),
+        value,
+        unit: unit.to_owned(),
+        when: None,
+    }
+}
+
+fn fleet() -> Suspect {
+    Suspect::new("fleet", "all")
+}

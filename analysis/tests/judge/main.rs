@@ -1,0 +1,15 @@
+//! The judge, from records to report.
+
+mod invariants;
+mod scenario;
+mod witnesses;
+
+use analysis::Digest;
+use model::Report;
+use scenario::Scenario;
+
+fn judge(scenario: &Scenario) -> Report {
+    let mut digest = Digest::new(&scenario.plan);
+    scenario.batches.iter().for_each(|batch| digest.add(batch));
+    analysis::judge(&scenario.plan, &digest.finish(scenario.facts.clone()))
+}

@@ -1,0 +1,2 @@
+//! What the `loadbank` binary is made of: verbs and reports.
+

@@ -1,0 +1,122 @@
+//! Facts of a run: what the coordinator knows and no agent can say. The judge takes them
+//! beside the records; it never asks a clock or a socket itself.
+
+use std::collections::BTreeMap;
+
+use crate::id::{NodeName, RunId};
+
+/// Everything the coordinator knows about one run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunFacts {
+    pub run: RunId,
+    pub site: Option<String>,
+    /// Rehearsed evidence: marked everywhere, accepts nothing.
+    pub simulated: bool,
+    /// An injection switch was on (an injected event in the records says so as well).
+    pub injected: bool,
+    /// Where the run file lies, on the coordinator's machine.
+    pub folder: Option<String>,
+    pub started_unix_ns: i64,
+    pub ended_unix_ns: Option<i64>,
+    pub end: RunEnd,
+    /// Names of the phases that ran to their end.
+    pub phases_completed: Vec<String>,
+    /// Every node that the plan selects, present or not.
+    pub nodes: BTreeMap<NodeName, NodeFacts>,
+    /// What the coordinator commanded, per phase and node.
+    pub starts: Vec<StartFact>,
+}
+
+/// How the run's record ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RunEnd {
+    /// The record has no end yet.
+    #[default]
+    Running,
+    /// Every phase was driven.
+    Finished,
+    /// A person ended it; `now` when load was dropped instead of ramped.
+    Stopped { now: bool },
+    /// A safety limit ended it.
+    Aborted { why: String },
+    /// The coordinator died and nobody has resumed it.
+    Suspended,
+    /// The infrastructure failed.
+    Failed { why: String },
+}
+
+impl RunEnd {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped { .. } => "stopped",
+            Self::Aborted { .. } => "aborted",
+            Self::Suspended => "suspended",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// One planned node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeFacts {
+    /// Index of each planned device and its model, where known.
+    pub devices: BTreeMap<u32, Option<String>>,
+    /// The agent was admitted to the run.
+    pub joined: bool,
+    pub lost: Option<NodeLoss>,
+    /// Last batch that each agent instance says it made, where it said so.
+    pub batches_made: BTreeMap<String, u64>,
+    /// Who else used the node, one line each.
+    pub busy: Vec<String>,
+}
+
+/// A node fell silent during the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLoss {
+    pub at_unix_ns: i64,
+    /// The phase in which it happened, empty outside of phases.
+    pub phase: String,
+    pub reason: LossReason,
+    /// Boot id of the kernel before, and after the node came back.
+    pub boot_id_before: Option<String>,
+    pub boot_id_after: Option<String>,
+    /// The node came back before the run ended.
+    pub returned: bool,
+}
+
+/// What the coordinator saw when a node fell silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LossReason {
+    /// Lease renewals stopped coming.
+    LeaseExpired,
+    /// The session's connection broke and was not made again in time.
+    SessionLost,
+}
+
+impl LossReason {
+    /// The reason in words for a report.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::LeaseExpired => "its lease ran out unrenewed",
+            Self::SessionLost => "its session broke and was not made again in time",
+        }
+    }
+}
+
+/// What one node was told about one phase, on both clocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartFact {
+    pub phase: String,
+    pub node: NodeName,
+    /// The instant of GO on the coordinator's clock.
+    pub commanded_unix_ns: i64,
+    /// The agent's clock minus the coordinator's.
+    pub offset_ns: i64,
+    /// Half-width of that claim.
+    pub claimed_error_ns: u64,
+}
