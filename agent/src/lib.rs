@@ -5,3 +5,4 @@ pub mod hardware;
 pub mod lease;
 pub mod node_facts;
 pub mod sensors;
+pub mod spool;
