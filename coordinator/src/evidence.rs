@@ -59,16 +59,15 @@ pub fn parse_documents(
     (site_file, site_toml): (&str, &str),
     on: &str,
 ) -> Result<(Plan, Option<Site>), String> {
-    let lines = |errors: Vec<formats::DocumentError>| {
-        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    };
+    let lines = |errors: formats::DocumentErrors| errors.to_string();
     let mut plan = formats::plan::parse(plan_file, plan_toml).map_err(lines)?;
     let site = match site_toml {
         "" => None,
         text => Some(formats::site::parse(site_file, text).map_err(lines)?),
     };
     if !on.is_empty() {
-        let selector = formats::plan::parse_selector(on)?;
+        let selector = formats::plan::parse_selector(on)
+            .map_err(|(what, mend)| format!("--on {on}: {what}; {mend}"))?;
         for phase in &mut plan.phases {
             phase.on = selector.clone();
         }

@@ -96,9 +96,12 @@ impl OperatorService for OperatorDoor {
         request: Request<v1::ResumeRequest>,
     ) -> Result<Response<v1::ResumeReply>, Status> {
         let asked = request.into_inner();
-        let (run_id, phase_index, phase) =
-            self.hall.resume(&asked.run_id, &asked.who).await.map_err(refused)?;
-        Ok(Response::new(v1::ResumeReply { run_id, phase_index: phase_index as u32, phase }))
+        let resumed = self.hall.resume(&asked.run_id, &asked.who).await.map_err(refused)?;
+        Ok(Response::new(v1::ResumeReply {
+            run_id: resumed.run,
+            phase_index: resumed.phase as u32,
+            phase: resumed.name,
+        }))
     }
 
     async fn runs(

@@ -23,6 +23,14 @@ pub struct Admission {
     pub inject: Vec<String>,
 }
 
+/// Where a resumed run begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    pub run: String,
+    pub phase: usize,
+    pub name: String,
+}
+
 /// Why a run was not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
@@ -154,7 +162,7 @@ impl Hall {
     ///
     /// # Errors
     /// When the run is not suspended, cannot be read, or no node of it is here.
-    pub async fn resume(&self, run: &str, who: &str) -> Result<(usize, String), SubmitError> {
+    pub async fn resume(&self, run: &str, who: &str) -> Result<Resumed, SubmitError> {
         let row = self.suspended_row(run)?;
         let (mut active, phase) = crate::recovery::rebuild(self, &row)?;
         active.started_ns = row.started_ns;
@@ -166,7 +174,7 @@ impl Hall {
             .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
             .map_err(|error| SubmitError::Store(error.to_string()))?;
         self.begin(active)?;
-        Ok((phase, name))
+        Ok(Resumed { run: row.run, phase, name })
     }
 
     fn suspended_row(&self, run: &str) -> Result<RunRow, SubmitError> {

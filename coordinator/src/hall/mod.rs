@@ -161,6 +161,29 @@ impl Hall {
         }
     }
 
+    /// Every run of the catalogue, oldest first.
+    ///
+    /// # Errors
+    /// When the catalogue is damaged.
+    pub fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
+        self.lock().catalogue.runs()
+    }
+
+    /// Writes a judged run's verdict into the catalogue.
+    pub(crate) fn set_verdict(&self, run: &str, verdict: &str) {
+        let inner = self.lock();
+        if let Ok(Some(mut row)) = inner.catalogue.get(run) {
+            // A suspended or running run has no verdict yet.
+            if matches!(row.state.as_str(), "running" | "suspended") {
+                return;
+            }
+            verdict.clone_into(&mut row.verdict);
+            if let Err(error) = inner.catalogue.put(&row) {
+                tracing::error!(%error, "catalogue not written");
+            }
+        }
+    }
+
     /// Whether batches of this run may be stored here.
     #[must_use]
     pub fn knows_run(&self, run: &str) -> bool {

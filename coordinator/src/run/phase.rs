@@ -48,8 +48,8 @@ pub fn members_of(selector: &Selector, site: Option<&Site>, nodes: &[String]) ->
         Selector::All => nodes.to_vec(),
         Selector::Nodes(names) => nodes.iter().filter(|n| names.contains(n)).cloned().collect(),
         Selector::Domain(kind, id) => {
-            let members = site.map(|site| site.members_by_word(kind, id)).unwrap_or_default();
-            nodes.iter().filter(|n| members.contains(n)).cloned().collect()
+            let hangs_on = |node: &&String| site.is_some_and(|site| hangs_on(site, node, kind, id));
+            nodes.iter().filter(hangs_on).cloned().collect()
         }
         Selector::Percent(percent) => {
             let count = (nodes.len() * usize::from(*percent)).div_ceil(100);
@@ -58,6 +58,12 @@ pub fn members_of(selector: &Selector, site: Option<&Site>, nodes: &[String]) ->
     };
     picked.sort();
     picked
+}
+
+fn hangs_on(site: &Site, node: &str, kind: &str, id: &str) -> bool {
+    let Some(domain) = site.domain_ix(id) else { return false };
+    site.domain(domain).kind.word() == kind
+        && site.node_ix(node).is_some_and(|node| site.ancestors(node).contains(&domain))
 }
 
 fn load_of(phase: &Phase) -> Option<v1::PhaseLoad> {

@@ -99,7 +99,7 @@ impl Catalogue {
         let list = || {
             let mut query =
                 self.connection.prepare("SELECT * FROM runs ORDER BY started_ns, run")?;
-            query.query_map([], read)?.collect()
+            query.query_map([], read)?.collect::<rusqlite::Result<Vec<RunRow>>>()
         };
         list().map_err(|source| self.error(source))
     }
