@@ -1,2 +1,3 @@
-//! What the `loadbank` binary is made of: verbs and reports.
+//! What the `loadbank` binary is made of, apart from its verbs.
 
+pub mod report;

@@ -208,7 +208,7 @@ fn sensor(
     }
     let gap = |(why, without): (String, Vec<DeviceId>)| {
         let who = if without.len() == devices.len() {
-            format!("all {} devices", devices.len())
+            "every device".to_owned()
         } else {
             format!("{} of {} devices: {}", without.len(), devices.len(), list(&without))
         };

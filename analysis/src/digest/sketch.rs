@@ -119,7 +119,23 @@ fn bin(magnitude: f64) -> i32 {
 
 /// The value of a bin that is at most [`RELATIVE_ERROR`] from both edges.
 fn middle(bin: i32) -> f64 {
-    2.0 * growth().powi(bin) / (growth() + 1.0)
+    let power = power(growth(), bin.unsigned_abs());
+    let edge = if bin < 0 { 1.0 / power } else { power };
+    2.0 * edge / (growth() + 1.0)
+}
+
+/// A power by squaring: multiplications alone round alike on every machine, the library's
+/// `powi` need not.
+fn power(base: f64, exponent: u32) -> f64 {
+    let (mut result, mut square, mut left) = (1.0, base, exponent);
+    while left > 0 {
+        if left & 1 == 1 {
+            result *= square;
+        }
+        square *= square;
+        left >>= 1;
+    }
+    result
 }
 
 #[cfg(test)]

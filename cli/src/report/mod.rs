@@ -1,0 +1,4 @@
+//! Reports: a judged run, written down. One form per file; none of them judges.
+
+pub mod json;
+pub mod text;
