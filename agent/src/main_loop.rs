@@ -18,7 +18,7 @@ use crate::node_facts::{NodeFacts, parse_core_list};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
 use crate::sampler::{self, Sampling};
 use crate::session::{self, SessionParts};
-use crate::spool::{Found, Limits, Spool};
+use crate::spool::{Found, Identity, Limits, Spool};
 use crate::supervisor::{Ending, Event, Parts, Supervisor};
 use crate::surroundings::Surroundings;
 use crate::worker::WorkerCommandLine;
@@ -167,12 +167,16 @@ fn open_spool(
 ) -> anyhow::Result<Spool> {
     let dir = options.state_dir.clone().unwrap_or_else(|| default_state_dir(node)).join("spool");
     let limits = Limits { bytes_max: options.spool_bytes_max, ..Limits::default() };
-    let (spool, found) = Spool::open(&dir, &AgentInstance(instance.to_owned()), boot_id, limits)
-        .with_context(|| format!("spool {}", dir.display()))?;
+    let own = Identity {
+        instance: AgentInstance(instance.to_owned()),
+        boot_id: boot_id.to_owned(),
+    };
+    let (spool, found) =
+        Spool::open(&dir, own, limits).with_context(|| format!("spool {}", dir.display()))?;
     for found in found {
         match found {
-            Found::Damaged { .. } | Found::TornTail { .. } => tracing::warn!(?found, "spool"),
-            _ => tracing::info!(?found, "spool"),
+            Found::Earlier(pending) => tracing::info!(?pending, "an earlier life left batches"),
+            damage => tracing::warn!(?damage, "spool"),
         }
     }
     Ok(spool)
@@ -183,7 +187,8 @@ fn default_state_dir(node: &str) -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let base = match (nix::unistd::geteuid().is_root(), state, home) {
-        (true, ..) => PathBuf::from("/var/lib"),
+        (_, Some(state), _) => state,
+        (true, None, _) => PathBuf::from("/var/lib"),
         (false, Some(state), _) => state,
         (false, None, Some(home)) => home.join(".local/state"),
         (false, None, None) => std::env::temp_dir(),

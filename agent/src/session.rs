@@ -1,9 +1,11 @@
 //! The session with the coordinator, and the upload of the spool: the only part of the
 //! agent on an async runtime. It decides nothing; it comes back by itself.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use model::id::{AgentInstance, RunId};
 use proto::channel::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
 use proto::v1;
 use proto::v1::agent_service_client::AgentServiceClient;
@@ -12,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::clock::AgentClock;
-use crate::spool::Spool;
+use crate::spool::{Entry, Spool, StreamKey};
 use crate::supervisor::Event;
 
 /// Waits between attempts to connect: short, because a run may be waiting; doubled up to
@@ -198,40 +200,68 @@ async fn upload(
     let mut client = AgentServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (wire, queue) = mpsc::channel(WIRE_QUEUE_MAX);
     let mut acks = client.upload(ReceiverStream::new(queue)).await?.into_inner();
-    let mut cursor = locked(spool).cursor();
+    let mut sent = BTreeMap::new();
     loop {
-        let batches = locked(spool).next_batches(&mut cursor, UPLOAD_BYTES_MAX);
-        let more = !batches.is_empty();
+        let batches = next_batches(spool, &mut sent)?;
+        if batches.is_empty() {
+            tokio::select! {
+                outcome = take_ack(&mut acks, spool) => outcome?,
+                () = spooled.notified() => {}
+                () = tokio::time::sleep(UPLOAD_PAUSE) => {}
+            }
+        }
         for entry in batches {
-            let batch = v1::Batch {
-                run_id: entry.run.0,
-                node: node.to_owned(),
-                instance: entry.instance.0,
-                boot_id: entry.boot_id,
-                seq: entry.seq,
-                records: entry.payload,
-            };
-            // A full queue waits for acks to be taken, below.
-            let mut batch = Some(batch);
-            while let Some(unsent) = batch.take() {
-                match wire.try_send(unsent) {
-                    Ok(()) => {}
-                    Err(mpsc::error::TrySendError::Full(unsent)) => {
-                        batch = Some(unsent);
-                        take_ack(&mut acks, spool).await?;
-                    }
-                    Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
+            let batch = batch(node, entry);
+            tokio::select! {
+                permit = wire.reserve() => match permit {
+                    Ok(permit) => permit.send(batch),
+                    Err(_) => return Ok(()),
+                },
+                // A full queue moves once acks are taken; the batch is looked up again.
+                outcome = take_ack(&mut acks, spool) => {
+                    outcome?;
+                    sent.insert(key(&batch), batch.seq - 1);
+                    break;
                 }
             }
         }
-        if more {
-            continue;
+    }
+}
+
+/// Batches that were not sent on this stream yet, each agent instance in order.
+fn next_batches(
+    spool: &Mutex<Spool>,
+    sent: &mut BTreeMap<StreamKey, u64>,
+) -> Result<Vec<Entry>, tonic::Status> {
+    let mut spool = locked(spool);
+    for pending in spool.pending() {
+        let after = sent.get(&pending.stream).copied().unwrap_or(0);
+        let entries = spool
+            .unacked(&pending.stream, after, UPLOAD_BYTES_MAX)
+            .map_err(|error| tonic::Status::internal(error.to_string()))?;
+        if let Some(last) = entries.last() {
+            sent.insert(pending.stream.clone(), last.seq);
+            return Ok(entries);
         }
-        tokio::select! {
-            outcome = take_ack(&mut acks, spool) => outcome?,
-            () = spooled.notified() => {}
-            () = tokio::time::sleep(UPLOAD_PAUSE) => {}
-        }
+    }
+    Ok(Vec::new())
+}
+
+fn batch(node: &str, entry: Entry) -> v1::Batch {
+    v1::Batch {
+        run_id: entry.stream.run.0,
+        node: node.to_owned(),
+        instance: entry.stream.instance.0,
+        boot_id: entry.boot_id,
+        seq: entry.seq,
+        records: entry.payload,
+    }
+}
+
+fn key(batch: &v1::Batch) -> StreamKey {
+    StreamKey {
+        run: RunId(batch.run_id.clone()),
+        instance: AgentInstance(batch.instance.clone()),
     }
 }
 
@@ -242,7 +272,10 @@ async fn take_ack(
     let ack = acks.message().await?.ok_or_else(|| tonic::Status::unavailable("upload closed"))?;
     // A run that this coordinator does not know may be known to another: keep it.
     if !ack.unknown_run {
-        locked(spool).ack(&ack.run_id, &ack.instance, ack.seq);
+        let stream = StreamKey { run: RunId(ack.run_id), instance: AgentInstance(ack.instance) };
+        if let Err(error) = locked(spool).ack(&stream, ack.seq) {
+            tracing::warn!(%error, "an acknowledgement was not written down");
+        }
     }
     Ok(())
 }

@@ -185,6 +185,8 @@ pub struct CollectiveWindow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     pub time_ns: i64,
+    /// The agent instance whose batches they were; empty for the one that says so.
+    pub instance: String,
     /// First and last batch given up.
     pub from_seq: u64,
     pub to_seq: u64,

@@ -35,6 +35,8 @@ use crate::worker::{Slot, Worker, WorkerCommandLine};
 const TICK: Duration = Duration::from_millis(100);
 /// Distance of status messages.
 const STATUS_NS: u64 = 1_000_000_000;
+/// Distance of looks after the spool: its promise of durability is no finer.
+const SPOOL_NS: u64 = 100_000_000;
 /// A worker that was told to be idle and still heats after this long beyond its ramp dies.
 const IDLE_GRACE_NS: u64 = 500_000_000;
 
@@ -71,6 +73,7 @@ pub struct Supervisor {
     sensed: BTreeMap<u32, Sensed>,
     last_work: BTreeMap<u32, LastWork>,
     status_at_ns: u64,
+    spool_at_ns: u64,
     records_lost: u64,
     ending: Option<Ending>,
 }
@@ -94,6 +97,7 @@ impl Supervisor {
             sensed: BTreeMap::new(),
             last_work: BTreeMap::new(),
             status_at_ns: 0,
+            spool_at_ns: 0,
             records_lost: 0,
             ending: None,
         }
@@ -191,6 +195,10 @@ impl Supervisor {
         }
         self.end_phase_if_due(now_ns);
         self.kill_overdue(now_ns);
+        if now_ns >= self.spool_at_ns {
+            self.spool_at_ns = now_ns + SPOOL_NS;
+            self.tend_spool();
+        }
         if now_ns >= self.status_at_ns {
             self.status_at_ns = now_ns + STATUS_NS;
             self.say_status(now_ns);

@@ -125,6 +125,7 @@ pub fn record_to_wire(record: &Record) -> v1::Record {
         Record::Collective(window) => Kind::Collective(collective_to_wire(window)),
         Record::Loss(loss) => Kind::Loss(v1::Loss {
             time_ns: loss.time_ns,
+            instance: loss.instance.clone(),
             from_seq: loss.from_seq,
             to_seq: loss.to_seq,
             records: loss.records,
@@ -172,6 +173,7 @@ pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
         Kind::Collective(window) => Record::Collective(collective_from_wire(window)?),
         Kind::Loss(loss) => Record::Loss(Loss {
             time_ns: loss.time_ns,
+            instance: loss.instance.clone(),
             from_seq: loss.from_seq,
             to_seq: loss.to_seq,
             records: loss.records,
@@ -449,9 +451,7 @@ mod tests {
                 injected: true,
                 text: "bits".into(),
             }),
-            Record::Loss(Loss {
-                time_ns: 1,
-                from_seq: 2,
+            Record::Loss(Loss { time_ns: 1, instance: String::new(), from_seq: 2,
                 to_seq: 3,
                 records: 4,
                 why: "full".into(),

@@ -1,0 +1,201 @@
+//! The command line: what an operator types.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Makes a GPU fleet the load bank of its own building, and names what is weak.
+///
+/// Exit codes: 0 READY, 1 NOT_READY, 2 usage or invalid input, 3 INCONCLUSIVE,
+/// 4 infrastructure error, 5 ABORTED, 130 INTERRUPTED.
+#[derive(Debug, Parser)]
+#[command(name = "loadbank", version)]
+pub struct Options {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Burn in this machine: a coordinator and two agents on loopback, real load
+    Local(LocalOptions),
+    /// Serve agents and operators until stopped
+    Serve(ServeOptions),
+    /// Run a plan on the coordinator's agents and judge it
+    Run(RunOptions),
+    /// Show a run live
+    Watch(WatchOptions),
+    /// Ramp a run down, or drop it at once
+    Stop(StopOptions),
+    /// Bring heat back to a run that a coordinator's crash suspended
+    Resume(ResumeOptions),
+    /// List runs
+    Runs(ListOptions),
+    /// List agents
+    Agents(ListOptions),
+    /// Print a run's report; exits with the run's code
+    Report(ReportOptions),
+    /// Acts as loadbank-agent; `local` starts its agents so
+    #[command(hide = true, name = "agent-process")]
+    AgentProcess(agent::Options),
+}
+
+/// Where the coordinator is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Target {
+    /// Coordinator, HOST:PORT
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7733", env = "LOADBANK_COORDINATOR")]
+    pub coordinator: String,
+    /// Plain text, for one machine only: needs a loopback address
+    #[arg(long)]
+    pub insecure_loopback: bool,
+}
+
+/// Options of `local`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LocalOptions {
+    /// Built-in plan or plan file
+    #[arg(long, default_value = "quick")]
+    pub plan: String,
+    /// Agents to start; the cores are divided among them
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub agents: u32,
+    /// Holds runs and their catalogue [default: /var/lib/loadbank, or ~/.local/state/loadbank]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Proves the check: flip a bit, NODE/DEVICE/CORE@BLOCKS
+    #[arg(long, hide = true)]
+    pub inject: Vec<String>,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeOptions {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7733")]
+    pub listen: String,
+    /// Holds runs and their catalogue [default: /var/lib/loadbank, or ~/.local/state/loadbank]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Plain text, for one machine only: needs a loopback address
+    #[arg(long)]
+    pub insecure_loopback: bool,
+    /// Length of a lease: heat outlives a dead coordinator by this plus the ramp
+    #[arg(long, value_name = "MS", default_value_t = 3000, value_parser = clap::value_parser!(u64).range(500..=60000))]
+    pub lease_ms: u64,
+    /// Time over which loads come down
+    #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(0..=120_000))]
+    pub ramp_ms: u64,
+    /// Congestion control asked for on data sockets; empty leaves the system's
+    #[arg(long, default_value = "cubic")]
+    pub congestion: String,
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunOptions {
+    /// Built-in plan (quick, acceptance) or plan file
+    pub plan: String,
+    /// Site file; needed for selectors by domain and for budgets
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<PathBuf>,
+    /// Nodes to use: all, KIND=ID, a hostlist, N%
+    #[arg(long, value_name = "SELECTOR", default_value = "")]
+    pub on: String,
+    /// Heat domains whose rating is not in the site file; the report says so
+    #[arg(long)]
+    pub allow_unrated: bool,
+    /// Wait for this many agents before starting
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub agents: u32,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Proves the check: flip a bit, NODE/DEVICE/CORE@BLOCKS
+    #[arg(long, hide = true)]
+    pub inject: Vec<String>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Options of `watch`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WatchOptions {
+    /// Run to watch [default: the active one]
+    #[arg(default_value = "")]
+    pub run: String,
+    /// One JSON document a status, a line each
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Options of `stop`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StopOptions {
+    /// Run to stop [default: the active one]
+    #[arg(default_value = "")]
+    pub run: String,
+    /// Drop the load at once instead of ramping it down
+    #[arg(long)]
+    pub now: bool,
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ResumeOptions {
+    /// Run to resume [default: the one that was suspended last]
+    #[arg(default_value = "")]
+    pub run: String,
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Options of `runs` and `agents`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ListOptions {
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Options of `report`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReportOptions {
+    /// Run id (or its beginning), a run's folder or file, or `last`
+    pub run: String,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Same as --format json
+    #[arg(long)]
+    pub json: bool,
+    /// Ask this coordinator instead of reading this machine's state directory
+    #[arg(long, value_name = "ADDR")]
+    pub coordinator: Option<String>,
+    /// Plain text, for one machine only: needs a loopback address
+    #[arg(long)]
+    pub insecure_loopback: bool,
+    /// State directory to look in [default: /var/lib/loadbank, or ~/.local/state/loadbank]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}

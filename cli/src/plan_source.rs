@@ -1,0 +1,46 @@
+//! A plan by name or by file, checked here so that errors name the operator's own file.
+
+use std::path::Path;
+
+use crate::failure::Failure;
+
+/// A document's name and text.
+#[derive(Debug, Clone, Default)]
+pub struct Document {
+    pub file: String,
+    pub text: String,
+}
+
+/// The text of a built-in plan, or of a plan file.
+///
+/// # Errors
+/// When there is no such plan or its text is wrong: every problem, a line each.
+pub fn plan(name: &str) -> Result<Document, Failure> {
+    let document = match formats::plan::builtin_text(name) {
+        Some(text) => Document { file: format!("{name}.toml"), text: text.to_owned() },
+        None if Path::new(name).exists() => read(Path::new(name))?,
+        None => {
+            return Err(Failure::usage(format!(
+                "{name}: no such file, and no built-in plan (there are quick and acceptance)"
+            )));
+        }
+    };
+    formats::plan::parse(&document.file, &document.text).map_err(Failure::usage)?;
+    Ok(document)
+}
+
+/// The text of a site file.
+///
+/// # Errors
+/// When it can't be read or is wrong.
+pub fn site(path: &Path) -> Result<Document, Failure> {
+    let document = read(path)?;
+    formats::site::parse(&document.file, &document.text).map_err(Failure::usage)?;
+    Ok(document)
+}
+
+fn read(path: &Path) -> Result<Document, Failure> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{file}: {e}")))?;
+    Ok(Document { file, text })
+}

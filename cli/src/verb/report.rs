@@ -1,0 +1,54 @@
+//! `loadbank report`: judge a run's record anew and print it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use coordinator::store::Catalogue;
+
+use crate::client::connect;
+use crate::failure::Failure;
+use crate::follow;
+use crate::options::{Format, ReportOptions, Target};
+use crate::state_dir::default_state_dir;
+
+/// Prints the report of a run and exits with the run's code.
+///
+/// # Errors
+/// When there is no such run, or its file is damaged.
+pub async fn run(options: ReportOptions) -> Result<ExitCode, Failure> {
+    let json = options.json || options.format == Format::Json;
+    if let Some(coordinator) = options.coordinator {
+        let target = Target { coordinator, insecure_loopback: options.insecure_loopback };
+        let mut client = connect(&target).await?;
+        let run = if options.run == "last" { String::new() } else { options.run };
+        return follow::print_report(&mut client, &run, json).await;
+    }
+    let state_dir = options.state_dir.unwrap_or_else(default_state_dir);
+    let at = locate(&options.run, &state_dir)?;
+    let report = coordinator::report_of(&at)?;
+    follow::print(&report, json)
+}
+
+/// A folder or file as it is; else the run of a state directory with that id or beginning.
+fn locate(run: &str, state_dir: &Path) -> Result<PathBuf, Failure> {
+    let path = Path::new(run);
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    if !state_dir.join("catalogue.sqlite").exists() {
+        return Err(Failure::usage(format!(
+            "{run}: no such folder, and {} holds no runs; name another with --state-dir, or ask a coordinator with --coordinator",
+            state_dir.display()
+        )));
+    }
+    let runs = Catalogue::open(state_dir)?.runs()?;
+    let found: Vec<_> = match run {
+        "last" => runs.last().into_iter().collect(),
+        id => runs.iter().filter(|row| row.run.starts_with(id)).collect(),
+    };
+    match found.as_slice() {
+        [one] => Ok(PathBuf::from(&one.folder)),
+        [] => Err(Failure::usage(format!("{run}: no such run in {}", state_dir.display()))),
+        many => Err(Failure::usage(format!("{run}: {} runs begin so; write more of it", many.len()))),
+    }
+}
