@@ -6,7 +6,7 @@ use std::io;
 use super::disk::sync_dir;
 use super::error::SpoolError;
 use super::limits::{RUNS_MAX, WRITERS_MAX};
-use super::notes::{Lost, LossWhy};
+use super::notes::{LossWhy, Lost};
 use super::segment::{Segment, header_bytes};
 use super::stream::{Stream, StreamKey};
 use super::{Spool, frame};

@@ -103,10 +103,7 @@ impl Segment {
         let scan = frame::scan(&bytes, begin);
         let segment = Self {
             path: path.to_owned(),
-            stream: StreamKey {
-                run: RunId(header.run),
-                instance: AgentInstance(header.instance),
-            },
+            stream: StreamKey { run: RunId(header.run), instance: AgentInstance(header.instance) },
             boot_id: header.boot_id,
             first_seq: header.first_seq,
             frames: scan.frames,
