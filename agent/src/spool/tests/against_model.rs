@@ -77,8 +77,6 @@ struct Life {
     number: u32,
     space: Arc<AtomicU64>,
     spool: Option<Spool>,
-    /// Bytes of each segment that power loss can't take.
-    durable: BTreeMap<u64, u64>,
     truth: Truth,
 }
 
@@ -86,8 +84,7 @@ impl Life {
     fn new() -> Self {
         let (dir, space) = (tempfile::tempdir().unwrap(), endless());
         let spool = Some(open(dir.path(), 1, &space).0);
-        let (durable, truth) = (BTreeMap::new(), Truth::default());
-        Self { dir, number: 1, space, spool, durable, truth }
+        Self { dir, number: 1, space, spool, truth: Truth::default() }
     }
 
     fn spool(&mut self) -> &mut Spool {
@@ -99,10 +96,7 @@ impl Life {
             Op::Append { run, size, records } => self.append(*run, *size, *records),
             Op::Upload { max_bytes, ack } => self.upload(*max_bytes, *ack),
             Op::TellLosses => self.tell_losses(),
-            Op::Sync => {
-                self.spool().sync().unwrap();
-                self.note_durable();
-            }
+            Op::Sync => self.spool().sync().unwrap(),
             Op::Crash { power_keeps } => self.crash(*power_keeps),
             Op::Space { bytes } => self.space.store(*bytes, SeqCst),
         }
@@ -186,14 +180,6 @@ impl Life {
         assert!(!note.exact || note.records == records, "{note:?} should have {records}");
     }
 
-    fn note_durable(&mut self) {
-        let sizes: Vec<(u64, u64)> = {
-            let segments = self.spool().segments.iter();
-            segments.map(|(number, segment)| (*number, segment.bytes)).collect()
-        };
-        self.durable.extend(sizes);
-    }
-
     fn crash(&mut self, power_keeps: Option<f64>) {
         let unsaved: Vec<LossNote> = {
             let kept = self.spool().notes.kept.iter();
@@ -209,19 +195,14 @@ impl Life {
         self.spool = None;
         self.number += 1;
         self.spool = Some(open(self.dir.path(), self.number, &self.space).0);
-        self.durable.clear();
-        self.note_durable();
     }
 
     /// Power loss takes an end of the newest open segment that was not synced.
     fn tear(&mut self, share: f64) {
-        let durable = std::mem::take(&mut self.durable);
         let spool = self.spool.as_ref().unwrap();
         let Some((number, segment)) = spool.segments.last_key_value() else { return };
-        let safe = durable.get(number).copied().unwrap_or(0);
-        if !spool.writers.iter().any(|w| w.number == *number && !w.synced) {
-            return;
-        }
+        let writer = spool.writers.iter().find(|writer| writer.number == *number);
+        let safe = writer.map_or(segment.bytes, |writer| writer.synced_bytes);
         let keep = safe + ((segment.bytes - safe) as f64 * share) as u64;
         fs::OpenOptions::new().write(true).open(&segment.path).unwrap().set_len(keep).unwrap();
         let (key, frames) = (segment.stream.clone(), segment.frames.clone());
@@ -268,8 +249,6 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn nothing_is_lost_doubled_or_silent(ops in ops()) {
         let mut life = Life::new();

@@ -297,7 +297,7 @@ fn durability_is_kept_as_promised() {
     spool.limits.durability = Durability::EveryAppend;
     append(&mut spool, 1);
     assert_eq!(spool.next_sync(), None);
-    assert!(spool.writers.iter().all(|writer| writer.synced));
+    assert_eq!(spool.writers[0].synced_bytes, spool.bytes());
 }
 
 #[test]
@@ -319,8 +319,11 @@ fn more_runs_than_open_files() {
 fn a_long_ledger_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let (mut spool, _) = open(dir.path(), 1, &endless());
-    for seq in 1..=30_000 {
-        append(&mut spool, 1);
+    append(&mut spool, 40);
+    for seq in 1..=40 {
+        for _ in 0..500 {
+            spool.ledger.acked(&stream(1, 1), seq).unwrap();
+        }
         spool.ack(&stream(1, 1), seq).unwrap();
     }
     let ledger = fs::metadata(dir.path().join("ledger")).unwrap().len();
