@@ -18,7 +18,9 @@ pub enum SpoolError {
     List { dir: PathBuf, source: io::Error },
     #[error("the spool's limits contradict each other: {0}")]
     Limits(&'static str),
-    #[error("the spool {dir} holds batches of this very agent instance; each start needs a new one")]
+    #[error(
+        "the spool {dir} holds batches of this very agent instance; each start needs a new one"
+    )]
     InstanceReused { dir: PathBuf },
     #[error("this agent instance has spooled for {max} runs; restart it")]
     TooManyRuns { max: usize },

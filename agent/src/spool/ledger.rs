@@ -96,8 +96,7 @@ impl Ledger {
             read => read?,
         };
         let scan = frame::scan(&bytes, 0);
-        let mut replay =
-            Replay { damaged_bytes: scan.damaged_bytes as u64, ..Replay::default() };
+        let mut replay = Replay { damaged_bytes: scan.damaged_bytes as u64, ..Replay::default() };
         for frame in &scan.frames {
             let payload = bytes.get(frame.offset as usize..).and_then(frame::payload);
             match payload.and_then(|payload| Line::decode(payload).ok()?.what) {
@@ -108,8 +107,14 @@ impl Ledger {
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         file.set_len(scan.good_end as u64)?;
         let lines = scan.frames.last().map_or(0, |frame| frame.seq);
-        let ledger =
-            Self { dir: dir.to_owned(), disk, file, bytes: scan.good_end as u64, lines, fresh_bytes: 0 };
+        let ledger = Self {
+            dir: dir.to_owned(),
+            disk,
+            file,
+            bytes: scan.good_end as u64,
+            lines,
+            fresh_bytes: 0,
+        };
         Ok((ledger, replay))
     }
 
@@ -144,9 +149,7 @@ impl Ledger {
         notes: &mut Notes,
     ) -> io::Result<()> {
         let acks = acked.iter().map(|(stream, up_to)| acked_line(stream, *up_to));
-        let told = |kept: &Kept| {
-            kept.told.then_some(Line { what: Some(What::Told(kept.note.id)) })
-        };
+        let told = |kept: &Kept| kept.told.then_some(Line { what: Some(What::Told(kept.note.id)) });
         let noted = notes.kept.iter().flat_map(|kept| [Some(lost_line(&kept.note)), told(kept)]);
         let lines: Vec<Line> = acks.chain(noted.flatten()).collect();
         let mut bytes = Vec::new();

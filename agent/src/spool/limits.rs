@@ -12,23 +12,23 @@ pub const BYTES_MAX_DEFAULT: u64 = 256 << 20;
 pub const SEGMENT_BYTES_DEFAULT: u32 = 4 << 20;
 
 /// Below this the header is most of a segment.
-pub const SEGMENT_BYTES_MIN: u32 = 1 << 10;
+pub(super) const SEGMENT_BYTES_MIN: u32 = 1 << 10;
 
 /// A segment is read whole when the agent starts.
-pub const SEGMENT_BYTES_MAX: u32 = 64 << 20;
+pub(super) const SEGMENT_BYTES_MAX: u32 = 64 << 20;
 
 /// Hourly runs for seven years; each costs some hundred bytes of memory.
 pub const RUNS_MAX: usize = 65_536;
 
 /// Runs written to at once: one, and during a change of runs two. More close the oldest.
-pub const WRITERS_MAX: usize = 4;
+pub(super) const WRITERS_MAX: usize = 4;
 
 /// Acks and loss notes, before the ledger is written anew.
-pub const LEDGER_BYTES_MAX: u64 = 1 << 20;
+pub(super) const LEDGER_BYTES_MAX: u64 = 1 << 20;
 
 /// Loss notes. Losses that touch share one, so that this many means years of trouble; the
 /// oldest goes first, and its gap stays visible in the stream.
-pub const NOTES_MAX: usize = 4_096;
+pub(super) const NOTES_MAX: usize = 4_096;
 
 /// When appended batches become safe from loss of power. A killed process loses none of
 /// them either way.

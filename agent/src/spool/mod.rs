@@ -151,6 +151,11 @@ impl Spool {
         }
         self.remove_done();
         self.make_room(0);
+        // Whoever wrote them may have been killed before it could keep its promise.
+        let flush = |segment: &Segment| File::open(&segment.path)?.sync_data();
+        if let Err(error) = self.segments.values().try_for_each(flush) {
+            tracing::warn!(%error, "can't make an earlier instance's batches durable");
+        }
         if let Err(error) = self.compact() {
             tracing::warn!(%error, "can't write the spool's ledger anew");
         }
@@ -162,12 +167,7 @@ impl Spool {
     /// [`SpoolError::GivenUp`]: the batch is lost, its `seq` is used up, and a loss note
     /// for it follows as soon as the disk takes one. [`SpoolError::NotDurable`]: the batch
     /// is kept, and a loss of power may take it. [`SpoolError::TooManyRuns`].
-    pub fn append(
-        &mut self,
-        run: &RunId,
-        records: u32,
-        payload: &[u8],
-    ) -> Result<u64, SpoolError> {
+    pub fn append(&mut self, run: &RunId, records: u32, payload: &[u8]) -> Result<u64, SpoolError> {
         let stream = StreamKey { run: run.clone(), instance: self.own.instance.clone() };
         let seq = self.take_seq(&stream)?;
         if let Err(source) = self.write(&stream, seq, records, payload) {
@@ -177,8 +177,7 @@ impl Spool {
             return Err(SpoolError::GivenUp { run: run.clone(), seq, source });
         }
         let run = || run.clone();
-        self.sync_if_due()
-            .map_err(|source| SpoolError::NotDurable { run: run(), seq, source })?;
+        self.sync_if_due().map_err(|source| SpoolError::NotDurable { run: run(), seq, source })?;
         Ok(seq)
     }
 

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use super::StreamKey;
 use super::error::SpoolError;
 use super::ledger::Replay;
-use super::notes::{Lost, LossWhy, Notes};
+use super::limits::SEGMENT_BYTES_MAX;
+use super::notes::{LossWhy, Lost, Notes};
 use super::segment::{Loaded, Segment, number_of};
 use super::stream::Found;
 
@@ -38,7 +39,8 @@ impl Recovery {
         if replay.damaged_bytes > 0 {
             recovery.found.push(Found::LedgerDamaged { bytes: replay.damaged_bytes });
         }
-        let listed = list(dir).map_err(|source| SpoolError::List { dir: dir.to_owned(), source })?;
+        let listed =
+            list(dir).map_err(|source| SpoolError::List { dir: dir.to_owned(), source })?;
         for (number, path) in listed {
             recovery.next_number = recovery.next_number.max(number.saturating_add(1));
             recovery.load(dir, number, &path);
@@ -53,13 +55,16 @@ impl Recovery {
     }
 
     fn load(&mut self, dir: &Path, number: u64, path: &Path) {
-        if let Ok(Some(Loaded { segment, torn_bytes })) = Segment::load(path) {
+        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        // Larger than any of ours: not read at all.
+        if bytes <= u64::from(SEGMENT_BYTES_MAX)
+            && let Ok(Some(Loaded { segment, torn_bytes })) = Segment::load(path)
+        {
             self.torn.insert(number, torn_bytes);
             self.segments.insert(number, segment);
             return;
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
         if let Err(error) = fs::rename(path, dir.join(UNREADABLE)) {
             tracing::warn!(%error, file, "can't put an unreadable segment aside");
         }
@@ -113,7 +118,8 @@ impl Recovery {
                     || self.segments.get(other).is_none_or(|segment| segment.stream != *stream))
         });
         let Some(bytes) = self.torn.get(&number).copied() else { return };
-        for part in self.notes.unexplained(stream, next_seq..=next_seq) {
+        let acked = self.acked.get(stream).copied().unwrap_or(0);
+        for part in self.notes.unexplained(stream, next_seq.max(acked + 1)..=next_seq) {
             let lost = Lost { records: 1, exact: false, why: LossWhy::TornTail };
             self.notes.add(stream, part, lost);
         }

@@ -6,7 +6,7 @@ use std::io;
 use super::disk::sync_dir;
 use super::error::SpoolError;
 use super::limits::{RUNS_MAX, WRITERS_MAX};
-use super::notes::{Lost, LossWhy};
+use super::notes::{LossWhy, Lost};
 use super::segment::{Segment, header_bytes};
 use super::stream::{Stream, StreamKey};
 use super::{Spool, frame};
@@ -170,8 +170,11 @@ impl Spool {
         });
     }
 
+    /// Makes notes durable, and before them the batches that they follow: otherwise loss
+    /// of power could leave a note, and behind it a gap that nobody knows of.
     pub(super) fn save_notes(&mut self) -> io::Result<()> {
         if self.notes.is_unsaved() {
+            self.sync_writers()?;
             self.compact_if_long()?;
             self.ledger.save(&mut self.notes)?;
         }

@@ -58,7 +58,9 @@ pub(super) struct Loaded {
 pub(super) struct Writer {
     pub(super) number: u64,
     file: File,
-    pub(super) synced: bool,
+    bytes: u64,
+    /// Of them safe from loss of power.
+    pub(super) synced_bytes: u64,
 }
 
 impl Segment {
@@ -93,7 +95,8 @@ impl Segment {
             frames: Vec::new(),
             bytes: header.len() as u64,
         };
-        Ok((segment, Writer { number, file, synced: false }))
+        let writer = Writer { number, file, bytes: segment.bytes, synced_bytes: 0 };
+        Ok((segment, writer))
     }
 
     /// Reads a segment whole; `None` where it does not say whose it is.
@@ -103,10 +106,7 @@ impl Segment {
         let scan = frame::scan(&bytes, begin);
         let segment = Self {
             path: path.to_owned(),
-            stream: StreamKey {
-                run: RunId(header.run),
-                instance: AgentInstance(header.instance),
-            },
+            stream: StreamKey { run: RunId(header.run), instance: AgentInstance(header.instance) },
             boot_id: header.boot_id,
             first_seq: header.first_seq,
             frames: scan.frames,
@@ -136,10 +136,10 @@ impl Segment {
             let whole = writer.file.set_len(self.bytes).is_ok();
             return Err(Failed { error, whole });
         }
-        writer.synced = false;
         let offset = self.bytes as u32;
         self.frames.push(Frame { seq, records, offset, payload_len });
         self.bytes += frame.len() as u64;
+        writer.bytes = self.bytes;
         Ok(())
     }
 
@@ -161,9 +161,9 @@ pub(super) struct Failed {
 
 impl Writer {
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if !self.synced {
+        if self.synced_bytes < self.bytes {
             self.file.sync_data()?;
-            self.synced = true;
+            self.synced_bytes = self.bytes;
         }
         Ok(())
     }
