@@ -49,9 +49,11 @@ while [ "$round" -le "$rounds" ]; do
     round=$((round + 1))
 done
 
-echo "GFLOP/s (names with gbps: GB/s), $threads threads, load average $(cut -d' ' -f1 /proc/loadavg)"
+echo "GFLOP/s (gbps: GB/s; _cpu: by processor time, for a busy machine), $threads threads, load average $(cut -d' ' -f1 /proc/loadavg)"
 "$venv/bin/python" "$here/ratios.py" \
     ours_fp64:bare_fp64 ours_fp32:bare_fp32 ours_fp64:dgemm ours_fp32:sgemm \
+    ours_fp64_cpu:bare_fp64_cpu ours_fp32_cpu:bare_fp32_cpu \
+    ours_fp64_cpu:dgemm_cpu ours_fp32_cpu:sgemm_cpu ours_mix_cpu:bare_fp64_cpu \
     ours_mix:bare_fp64 ours_mix:firestarter ours_fp64:firestarter < "$out"
 [ -n "$firestarter" ] || echo "FIRESTARTER: not measured (FIRESTARTER_DIR names no binary)"
 echo "rounds: $out"

@@ -3,7 +3,8 @@
 //! The bare loop is written here, apart from the agent's kernels: pinned threads, registers
 //! only, no checking, no clock inside: the ceiling. Ours runs through the port with
 //! everything on. Prints GFLOP/s for each round, as text or (`--json`) as one line of JSON
-//! `{"name","round","value"}` a figure.
+//! `{"name","round","value"}` a figure. Names with `_cpu` count per second of processor time
+//! instead of per second, times the threads: what the rate would be if nothing else ran.
 //!
 //! `bench-cpu [--json] [--threads N] [--rounds N] [--first-round N] [--seconds S]`
 
@@ -61,17 +62,24 @@ fn main() -> anyhow::Result<()> {
         };
         for (kernel, bare) in [(Kernel::FmaF64, "bare_fp64"), (Kernel::FmaF32, "bare_fp32")] {
             // Either goes first in turn: what the clock does over a round favours neither.
+            let measure_bare = || {
+                let seen = bare_rates(&cores, kernel, options.seconds);
+                say(bare, seen.gflops);
+                say(&format!("{bare}_cpu"), seen.gflops_cpu);
+            };
             if round % 2 == 0 {
-                say(bare, bare_gflops(&cores, kernel, options.seconds));
+                measure_bare();
             }
             let seen = bank.measure(kernel, options.seconds)?;
             say(&format!("ours_{}", kernel.word()), seen.gflops);
+            say(&format!("ours_{}_cpu", kernel.word()), seen.gflops_cpu);
             if round % 2 == 1 {
-                say(bare, bare_gflops(&cores, kernel, options.seconds));
+                measure_bare();
             }
         }
         let mix = bank.measure(Kernel::Mix, options.seconds)?;
         say("ours_mix", mix.gflops);
+        say("ours_mix_cpu", mix.gflops_cpu);
         say("ours_mix_gbps", mix.gbytes);
         say("ours_stream_gbps", bank.measure(Kernel::Stream, options.seconds)?.gbytes);
     }
@@ -81,11 +89,14 @@ fn main() -> anyhow::Result<()> {
 /// Rates over the time that the order ran, all cores together.
 struct Rates {
     gflops: f64,
+    /// Per second of processor time, times the cores.
+    gflops_cpu: f64,
     gbytes: f64,
 }
 
 /// The agent's CPU load behind its port.
 struct Bank {
+    cores: f64,
     tell: Sender<LoadCommand>,
     reports: Receiver<LoadReport>,
 }
@@ -97,11 +108,12 @@ impl Bank {
         let hardware = CpuHardware::new(cores, Box::new(|_| Sensed::default()));
         eprintln!("{} with {}", hardware.devices()[0].model, CpuHardware::instructions());
         thread::spawn(move || hardware.run(0, commands, say));
-        Self { tell, reports }
+        Self { cores: cores.len() as f64, tell, reports }
     }
 
     fn measure(&self, kernel: Kernel, seconds: f64) -> anyhow::Result<Rates> {
-        let start_ns = monotonic_ns() + 20_000_000;
+        let cpu_ns = clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID);
+        let start_ns = clock_ns(libc::CLOCK_MONOTONIC) + 20_000_000;
         let end_ns = start_ns + (seconds * 1e9) as u64;
         let waveform = Waveform::Hold { level: 1.0 };
         let order = LoadOrder { kernel, waveform, start_ns, end_ns, inject: None };
@@ -119,39 +131,52 @@ impl Bank {
             }
         }
         let ns = seconds * 1e9;
-        Ok(Rates { gflops: flops as f64 / ns, gbytes: bytes as f64 / ns })
+        let cpu = (clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID) - cpu_ns) as f64;
+        let flops = flops as f64;
+        Ok(Rates {
+            gflops: flops / ns,
+            gflops_cpu: self.cores * flops / cpu,
+            gbytes: bytes as f64 / ns,
+        })
     }
 }
 
-fn monotonic_ns() -> u64 {
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `at` is a valid place to write to.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut at) };
+    unsafe { libc::clock_gettime(clock, &raw mut at) };
     at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64
 }
 
-/// The ceiling: every core in a bare loop for about `seconds`, GFLOP/s together.
-fn bare_gflops(cores: &[u32], kernel: Kernel, seconds: f64) -> f64 {
+/// The ceiling: every core in a bare loop for about `seconds`, all together.
+fn bare_rates(cores: &[u32], kernel: Kernel, seconds: f64) -> Rates {
     let barrier = Barrier::new(cores.len());
+    let mut rates = Rates { gflops: 0.0, gflops_cpu: 0.0, gbytes: 0.0 };
     thread::scope(|scope| {
-        let threads: Vec<_> = cores
-            .iter()
-            .map(|core| {
-                let barrier = &barrier;
-                scope.spawn(move || {
-                    pin(*core);
-                    barrier.wait();
-                    let began = Instant::now();
-                    let mut flops = 0.0;
-                    while began.elapsed().as_secs_f64() < seconds {
-                        flops += bare_flops(kernel);
-                    }
-                    flops / began.elapsed().as_secs_f64() / 1e9
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()
-    })
+        let start = |core| {
+            let barrier = &barrier;
+            scope.spawn(move || bare_core(core, kernel, seconds, barrier))
+        };
+        let threads: Vec<_> = cores.iter().copied().map(start).collect();
+        for (gflops, gflops_cpu) in threads.into_iter().filter_map(|thread| thread.join().ok()) {
+            rates.gflops += gflops;
+            rates.gflops_cpu += gflops_cpu;
+        }
+    });
+    rates
+}
+
+/// GFLOP/s of one core, by the wall and by its own processor time.
+fn bare_core(core: u32, kernel: Kernel, seconds: f64, barrier: &Barrier) -> (f64, f64) {
+    pin(core);
+    barrier.wait();
+    let (began, cpu_ns) = (Instant::now(), clock_ns(libc::CLOCK_THREAD_CPUTIME_ID));
+    let mut flops = 0.0;
+    while began.elapsed().as_secs_f64() < seconds {
+        flops += bare_flops(kernel);
+    }
+    let cpu = (clock_ns(libc::CLOCK_THREAD_CPUTIME_ID) - cpu_ns) as f64;
+    (flops / began.elapsed().as_secs_f64() / 1e9, flops / cpu)
 }
 
 fn pin(core: u32) {
