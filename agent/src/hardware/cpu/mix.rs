@@ -98,6 +98,9 @@ mod x86 {
     use super::{BASE, FREE, LINE, LINES, STEPS_PER_LINE, STRAND, STRANDS, Sums, Table};
     use super::{LanesF64, Piece};
 
+    /// Lines that are asked for ahead of their use: 16 lines of steps take as long as a
+    /// line from busy memory, several times. Asking past the end of a piece is harmless.
+    const AHEAD: usize = 16;
     /// Vectors of a strand at 512 bits.
     const WIDE: usize = STRAND / 8;
     /// Vectors of a strand at 256 bits.
@@ -113,20 +116,23 @@ mod x86 {
         let mut z: [_; WIDE * STRANDS] =
             std::array::from_fn(|k| unsafe { _mm512_load_pd(z_at.add(8 * k)) });
         for line in 0..LINES {
+            // Quarters lie a power of two apart: a load right after the store to another
+            // quarter would wait for it (the low 12 bits agree). So all loads come first.
+            // SAFETY: line `line` of quarter `s` lies in the piece, ours alone.
+            let at: [*mut __m512i; STRANDS] =
+                std::array::from_fn(|s| unsafe { words.add((s * LINES + line) * LINE) }.cast());
+            // SAFETY: as above; a piece is aligned to a line.
+            let word = at.map(|at| unsafe { _mm512_load_si512(at) });
             for s in 0..STRANDS {
-                // SAFETY: line `line` of quarter `s` lies in the piece, ours alone.
-                let at = unsafe { words.add((s * LINES + line) * LINE) }.cast::<__m512i>();
-                // SAFETY: as above; a piece is aligned to a line.
-                let word = unsafe { _mm512_load_si512(at) };
-                sums = _mm512_add_epi64(sums, word);
-                // 0xEA: (a & b) | c.
-                let c = _mm512_ternarylogic_epi64::<0xEA>(word, splat(FREE), splat(BASE));
+                _mm_prefetch::<_MM_HINT_T0>(at[s].wrapping_add(AHEAD).cast());
+                sums = _mm512_add_epi64(sums, word[s]);
+                // 0xEA: (a & b) | c. 0x55: not c.
+                let c = _mm512_ternarylogic_epi64::<0xEA>(word[s], splat(FREE), splat(BASE));
                 let first = &mut z[s * WIDE];
                 *first = _mm512_fnmadd_pd(*first, *first, _mm512_castsi512_pd(c));
-                // SAFETY: as for the load. 0x55: not c.
-                unsafe {
-                    _mm512_store_si512(at, _mm512_ternarylogic_epi64::<0x55>(word, word, word));
-                }
+                let not = _mm512_ternarylogic_epi64::<0x55>(word[s], word[s], word[s]);
+                // SAFETY: as for the loads.
+                unsafe { _mm512_store_si512(at[s], not) };
             }
             for step in 0..STEPS_PER_LINE {
                 // SAFETY: `step` is below the table's rows.
@@ -197,6 +203,7 @@ mod x86 {
         unsafe {
             let mut z: [_; NARROW] = std::array::from_fn(|k| _mm256_load_pd(z_at.add(4 * k)));
             for line in 0..LINES {
+                _mm_prefetch::<_MM_HINT_T0>(words.wrapping_add((line + AHEAD) * LINE).cast());
                 for half in 0..2 {
                     let at = words.add(line * LINE + 4 * half).cast::<__m256i>();
                     let word = _mm256_load_si256(at);
