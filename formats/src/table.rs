@@ -7,6 +7,7 @@ mod csv_reader;
 mod csv_writer;
 mod parquet_reader;
 mod parquet_writer;
+mod staged_file;
 
 use std::path::Path;
 
