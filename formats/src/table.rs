@@ -240,3 +240,6 @@ impl<R: Row> TableWriter<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,14 @@ impl<R: Row> CsvReader<R> {
         while rows.len() < BATCH_ROWS {
             self.since_row.store(0, Ordering::Relaxed);
             let more = self.reader.read_record(&mut self.record);
-            if !more.map_err(|error| wrong(&self.file, &error))? {
+            let more = more.map_err(|error| {
+                let mut wrong = wrong(&self.file, &error);
+                if wrong.place == TablePlace::File {
+                    wrong.place = TablePlace::Line(self.reader.position().line());
+                }
+                wrong
+            })?;
+            if !more {
                 break;
             }
             rows.push(self.row(facts)?);
