@@ -24,6 +24,12 @@ pub const BATCH_ROWS: usize = 8_192;
 pub trait Row: Default + Clone + Send + 'static {
     /// Every column, in the order in which they are written.
     const COLUMNS: &'static [Column<Self>];
+
+    /// Names of all columns, in the order in which they are written.
+    #[must_use]
+    fn names() -> Vec<&'static str> {
+        Self::COLUMNS.iter().map(|column| column.name).collect()
+    }
 }
 
 /// One column of a row type.

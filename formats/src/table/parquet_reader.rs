@@ -64,8 +64,9 @@ impl<R: Row> ParquetReader<R> {
                 Some(Ok(batch)) => break batch,
                 Some(Err(error)) => {
                     let place = TablePlace::Row(facts.rows + 1);
+                    let mend = "is the file whole, and compressed with zstd, snappy or nothing?";
                     let what = format!("cannot be read: {error}");
-                    return Err(TableError::at(&self.file, place, what, "is the file whole?"));
+                    return Err(TableError::at(&self.file, place, what, mend));
                 }
             }
         };
@@ -176,27 +177,27 @@ fn wholes(name: &'static str, array: &dyn Array) -> Result<Vec<Option<u64>>, Wro
         return each(name, wholes, |whole| u64::try_from(whole).ok());
     }
     // Tools turn a whole column with gaps into floating point; 2^53 is where that is exact.
-    each(name, reals(name, array)?, |real| {
+    let reals = reals(name, array)?.into_iter().map(|real| real.filter(|real| !real.is_nan()));
+    each(name, reals.collect(), |real| {
         let whole = real.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&real);
         whole.then_some(real as u64)
     })
 }
 
-/// Converts each value that is there; NaN stands for one that is not.
-fn each<T: Copy + PartialEq + std::fmt::Display>(
+/// Converts each value that is there.
+fn each<T: Copy + std::fmt::Display>(
     name: &'static str,
     values: Vec<Option<T>>,
     convert: impl Fn(T) -> Option<u64>,
 ) -> Result<Vec<Option<u64>>, Wrong> {
     let one = |(row, value): (usize, Option<T>)| match value {
-        // Only NaN differs from itself.
-        Some(value) if value == value => convert(value).map(Some).ok_or_else(|| Wrong {
+        Some(value) => convert(value).map(Some).ok_or_else(|| Wrong {
             column: name,
             row: Some(row),
             what: value.to_string(),
             mend: "write a whole number, or null if not measured",
         }),
-        _ => Ok(None),
+        None => Ok(None),
     };
     values.into_iter().enumerate().map(one).collect()
 }
