@@ -16,14 +16,17 @@ use crate::nearest::nearest;
 /// Largest document that is read: a site of 100,000 nodes listed one by one is 20 MiB.
 pub const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 
-/// Reads a document file as text.
+/// Most problems that are told of one document: a person mends a few and tries again.
+const PROBLEMS_MAX: usize = 100;
+
+/// Reads a document file as text; also says what messages call it.
 ///
 /// # Errors
 /// When the file can't be read, is too large or is no UTF-8.
 pub(crate) fn text_of(path: &Path) -> Result<(String, String), DocumentErrors> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let name = path.to_string_lossy().into_owned();
     let fail = |what: String, mend: &str| {
-        DocumentErrors(vec![DocumentError::without_line(&path.to_string_lossy(), what, mend)])
+        DocumentErrors(vec![DocumentError::without_line(&name, what, mend)])
     };
     let readable =
         |error: std::io::Error| fail(format!("cannot be read: {error}"), "check the path");
@@ -83,9 +86,14 @@ impl<'t> Document<'t> {
         };
         let mut problems = self.problems.borrow_mut();
         // One table may stand for thousands of nodes: say each thing once a place.
-        if !problems.contains(&problem) {
+        if problems.len() < PROBLEMS_MAX && !problems.contains(&problem) {
             problems.push(problem);
         }
+    }
+
+    /// Whether no further problem would be told.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.borrow().len() >= PROBLEMS_MAX
     }
 
     /// Problems so far, by place.

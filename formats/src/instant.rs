@@ -25,7 +25,9 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
 /// Nanoseconds from unix seconds in floating point, exact to about a quarter microsecond.
 pub(crate) fn from_seconds(seconds: f64) -> Result<i64, String> {
     if seconds.abs() > UNIX_SECONDS_MAX {
-        return Err(format!("{seconds} is too large for unix seconds: divide milliseconds by 1000"));
+        return Err(format!(
+            "{seconds} is too large for unix seconds: divide milliseconds by 1000"
+        ));
     }
     if !seconds.is_finite() {
         return Err(format!("{seconds} is no time"));

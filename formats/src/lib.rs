@@ -9,10 +9,21 @@
 mod document;
 mod document_error;
 mod hostlist;
+mod instant;
+pub mod meters;
 mod nearest;
+pub mod pairs;
 pub mod plan;
 pub mod policy;
+pub mod samples;
 pub mod site;
+mod table;
+mod table_error;
 
 pub use document::DOCUMENT_BYTES_MAX;
 pub use document_error::{DocumentError, DocumentErrors};
+pub use meters::{MeterReader, MeterRow, MeterWriter};
+pub use pairs::{PairReader, PairRow, PairWriter};
+pub use samples::{SampleReader, SampleRow, SampleWriter};
+pub use table::{BATCH_ROWS, Column, Row, TableReader, TableWriter};
+pub use table_error::{TableError, TablePlace};

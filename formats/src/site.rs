@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use model::Site;
-use model::site::{Domain, DomainKind, Link, Nic, Node, SiteDraft, SitePart, SiteProblem};
+use model::site::{
+    Domain, DomainKind, Link, NODES_MAX, Nic, Node, SiteDraft, SitePart, SiteProblem,
+};
 
 use crate::document::{Document, Table, text_of};
 use crate::document_error::DocumentErrors;
@@ -42,6 +44,10 @@ pub fn parse(file: &str, text: &str) -> Result<Site, DocumentErrors> {
     // Of each node, the table that it came from.
     let mut origins = Vec::new();
     for (position, table) in nodes.iter().enumerate() {
+        // One over the limit is enough for the graph to refuse the whole.
+        if draft.nodes.len() > NODES_MAX {
+            break;
+        }
         draft.nodes.extend(nodes_of(table).unwrap_or_default());
         origins.resize(draft.nodes.len(), position);
     }
@@ -52,6 +58,9 @@ pub fn parse(file: &str, text: &str) -> Result<Site, DocumentErrors> {
         Err(problems) => {
             let ids = ids_of(&domains);
             for problem in problems {
+                if document.is_full() {
+                    break;
+                }
                 let table = match problem.part {
                     SitePart::Whole => None,
                     SitePart::Domain(position) => domains.get(position),

@@ -7,6 +7,7 @@ mod csv_reader;
 mod csv_writer;
 mod parquet_reader;
 mod parquet_writer;
+mod staged_file;
 
 use std::path::Path;
 
@@ -23,6 +24,12 @@ pub const BATCH_ROWS: usize = 8_192;
 pub trait Row: Default + Clone + Send + 'static {
     /// Every column, in the order in which they are written.
     const COLUMNS: &'static [Column<Self>];
+
+    /// Names of all columns, in the order in which they are written.
+    #[must_use]
+    fn names() -> Vec<&'static str> {
+        Self::COLUMNS.iter().map(|column| column.name).collect()
+    }
 }
 
 /// One column of a row type.
@@ -239,3 +246,6 @@ impl<R: Row> TableWriter<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

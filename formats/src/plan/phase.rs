@@ -233,7 +233,7 @@ fn collective(table: &Table<'_, '_>) -> Traffic {
         table.document.add(&at.span, what, mend_word(&at.value, &[CollectiveOp::AllReduce.word()]));
     }
     let bytes = table.whole("bytes", 4..=COLLECTIVE_BYTES_MAX).unwrap_or(COLLECTIVE_BYTES);
-    if bytes % 4 != 0 {
+    if !bytes.is_multiple_of(4) {
         let what = format!("bytes = {bytes} is not a multiple of 4");
         let mend = format!("elements have 4 bytes: use {}", bytes / 4 * 4);
         table.wrong("bytes", what, mend);

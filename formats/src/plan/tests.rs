@@ -13,7 +13,7 @@ fn plan_of(phases: &str) -> Result<Plan, String> {
     parse("plan.toml", &format!("{HEAD}{phases}")).map_err(|errors| errors.to_string())
 }
 
-fn phase_of(phase: &str) -> model::Phase {
+fn phase_of(phase: &str) -> Phase {
     plan_of(&format!("[[phase]]\n{phase}\n")).unwrap().phases.remove(0)
 }
 

@@ -71,3 +71,14 @@ fn two_racks_and_a_cycle_are_told_once_a_place() {
     let said = [two, ring].map(|text| parse("site.toml", &text).unwrap_err().to_string());
     insta::assert_snapshot!(said.join("\n"));
 }
+
+#[test]
+fn a_flood_of_nodes_and_problems_is_bounded() {
+    let table =
+        |at: usize| format!("[[nodes]]\nnames = \"n{at}x[1-99999]\"\ndomains = [\"d{at}\"]\n");
+    let text: String = (0..3).map(table).collect();
+    let said = parse("site.toml", &format!("schema = 1\nname = \"s\"\n{text}")).unwrap_err();
+    assert!(said.to_string().contains("199998 nodes are over the limit of 100000"), "{said}");
+    let keys: String = (0..5_000).map(|at| format!("k{at} = 1\n")).collect();
+    assert_eq!(parse("site.toml", &keys).unwrap_err().0.len(), 100);
+}

@@ -1,0 +1,57 @@
+//! Pairs: one row per directed transfer.
+
+use crate::table::{Column, Row, Slot, TableReader, TableWriter};
+
+/// One directed transfer; `None` is not measured, never zero.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PairRow {
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Transfers of one round ran at the same time.
+    pub round: u32,
+    /// Node that sent.
+    pub src: String,
+    /// Node that received.
+    pub dst: String,
+    /// Source port: with the addresses it decides the path through the fabric.
+    pub sport: Option<u64>,
+    /// Gbit/s of the payload.
+    pub gbps: Option<f64>,
+    pub dport: Option<u64>,
+    pub seconds: Option<f64>,
+    /// Network card of the sender.
+    pub nic: Option<String>,
+    /// `idle` or `loaded`.
+    pub load: Option<String>,
+    /// The spine or link that carried it, when known.
+    pub via: Option<String>,
+    pub rtt_p50_us: Option<f64>,
+    pub rtt_p99_us: Option<f64>,
+    pub rtt_max_us: Option<f64>,
+    pub retransmits: Option<u64>,
+}
+
+/// Reads pairs in batches.
+pub type PairReader = TableReader<PairRow>;
+/// Writes pairs.
+pub type PairWriter = TableWriter<PairRow>;
+
+impl Row for PairRow {
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::needed("time", Slot::Time(|row| &mut row.time_ns)),
+        Column::needed("round", Slot::Index(|row| &mut row.round)),
+        Column::needed("src", Slot::Name(|row| &mut row.src)),
+        Column::needed("dst", Slot::Name(|row| &mut row.dst)),
+        Column::needed("sport", Slot::Whole(|row| &mut row.sport)),
+        Column::needed("gbps", Slot::Real(|row| &mut row.gbps)),
+        Column::optional("dport", Slot::Whole(|row| &mut row.dport)),
+        Column::optional("seconds", Slot::Real(|row| &mut row.seconds)),
+        Column::optional("nic", Slot::Text(|row| &mut row.nic)),
+        Column::optional("load", Slot::Text(|row| &mut row.load)),
+        Column::optional("via", Slot::Text(|row| &mut row.via)),
+        Column::optional("rtt_p50_us", Slot::Real(|row| &mut row.rtt_p50_us)),
+        Column::optional("rtt_p99_us", Slot::Real(|row| &mut row.rtt_p99_us)),
+        Column::optional("rtt_max_us", Slot::Real(|row| &mut row.rtt_max_us)),
+        Column::optional("retransmits", Slot::Whole(|row| &mut row.retransmits)),
+    ];
+}

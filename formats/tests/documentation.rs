@@ -1,0 +1,51 @@
+//! The examples and lists of docs/formats.md must be what the code reads.
+
+use formats::Row as _;
+
+const PAGE: &str = include_str!("../../docs/formats.md");
+
+/// The TOML blocks of the page that begin with `# file`.
+fn examples(file: &str) -> Vec<&'static str> {
+    let blocks = PAGE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| block.starts_with(&format!("# {file}\n"))).collect()
+}
+
+#[test]
+fn every_example_reads() {
+    let [plans, sites, policies] = ["plan.toml", "site.toml", "policy.toml"].map(examples);
+    assert_eq!(
+        plans.len() + sites.len() + policies.len(),
+        PAGE.matches("```toml").count(),
+        "every example begins with the name of its document"
+    );
+    assert!(!plans.is_empty() && !sites.is_empty() && !policies.is_empty());
+    for text in plans {
+        assert_eq!(formats::plan::parse("plan.toml", text).err(), None);
+    }
+    for text in sites {
+        assert_eq!(formats::site::parse("site.toml", text).err(), None);
+    }
+    for text in policies {
+        assert_eq!(formats::policy::parse("policy.toml", text).err(), None);
+    }
+}
+
+#[test]
+fn every_gate_is_listed_with_its_limit() {
+    for gate in formats::policy::builtin().gates {
+        let row = format!("| `{}` | {} | {} |", gate.name, gate.limit, gate.unit);
+        assert!(PAGE.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn every_word_is_listed() {
+    let kinds = model::site::DomainKind::ALL.map(model::site::DomainKind::word);
+    let phases = model::PhaseKind::WORDS;
+    let columns =
+        [formats::SampleRow::names(), formats::PairRow::names(), formats::MeterRow::names()]
+            .concat();
+    for word in kinds.into_iter().chain(phases).chain(columns) {
+        assert!(PAGE.contains(&format!("`{word}`")), "{word}");
+    }
+}
