@@ -1,8 +1,9 @@
 //! From the command line to a running supervisor, and to its end.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
 use model::id::AgentInstance;
@@ -13,10 +14,11 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::clock::AgentClock;
 use crate::hardware::cpu::CpuHardware;
-use crate::hardware::{Device, Hardware};
+use crate::hardware::{Device, Hardware, Sensed};
 use crate::node_facts::{NodeFacts, parse_core_list};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
 use crate::sampler::{self, Sampling};
+use crate::sensors::Sensors;
 use crate::session::{self, SessionParts};
 use crate::spool::{Found, Identity, Limits, Spool};
 use crate::supervisor::{Ending, Event, Parts, Supervisor};
@@ -52,9 +54,9 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Some(list) => parse_core_list(list).context("--cores")?,
         None => facts.cores.clone().value().context("no core list in /proc: give --cores")?,
     };
-    let hardware: Arc<dyn Hardware> = Arc::new(CpuHardware::discover(&root, &cores)?);
+    let hardware: Arc<dyn Hardware> = Arc::new(open_cpu(&root, &cores));
     let devices = hardware.devices();
-    let missing = crate::sensors::Sensors::discover(&root, &cores).absences();
+    let missing = Sensors::discover(&root, &cores).absences();
     let instance = uuid::Uuid::new_v4().to_string();
     let boot_id = facts.boot_id.clone().value().unwrap_or_default();
     let spool = open_spool(options, &node, &instance, &boot_id)?;
@@ -114,6 +116,21 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Ok(outcome) => outcome,
         Err(_) => bail!("the session's thread panicked"),
     }
+}
+
+/// The processors, each device with its own sensors.
+fn open_cpu(root: &Path, cores: &[u32]) -> CpuHardware {
+    let bare = CpuHardware::new(cores, Box::new(|_| Sensed::default()));
+    let sensors: BTreeMap<u32, Mutex<Sensors>> = bare
+        .devices()
+        .into_iter()
+        .map(|device| (device.index, Mutex::new(Sensors::discover(root, &device.cores))))
+        .collect();
+    let sense = move |device: u32| match sensors.get(&device) {
+        Some(sensors) => sensors.lock().unwrap_or_else(PoisonError::into_inner).read(),
+        None => Sensed::default(),
+    };
+    CpuHardware::new(cores, Box::new(sense))
 }
 
 /// The session's thread. It also hears the signals, and it ends the agent when the
@@ -189,7 +206,6 @@ fn default_state_dir(node: &str) -> PathBuf {
     let base = match (nix::unistd::geteuid().is_root(), state, home) {
         (_, Some(state), _) => state,
         (true, None, _) => PathBuf::from("/var/lib"),
-        (false, Some(state), _) => state,
         (false, None, Some(home)) => home.join(".local/state"),
         (false, None, None) => std::env::temp_dir(),
     };

@@ -181,6 +181,12 @@ impl Spool {
         Ok(seq)
     }
 
+    /// The last `seq` that a stream was given; 0 before its first batch.
+    #[must_use]
+    pub fn last_seq(&self, stream: &StreamKey) -> u64 {
+        self.streams.get(stream).map_or(0, |known| known.last_seq)
+    }
+
     /// Streams with batches that wait, earlier instances included.
     #[must_use]
     pub fn pending(&self) -> Vec<Pending> {

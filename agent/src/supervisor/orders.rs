@@ -184,6 +184,7 @@ impl Supervisor {
             peers: arm.peers.clone(),
             traffic: arm.traffic.clone(),
             loaded: phase.loaded,
+            epoch: arm.attempt,
         };
         self.tell(Slot::Fabric, Command::Traffic(order));
     }

@@ -5,6 +5,7 @@ mod convert;
 mod handle;
 mod pipe;
 mod process;
+mod traffic;
 
 pub use handle::{Output, Slot, Worker, WorkerCommandLine};
 pub use process::{WorkerOptions, run};

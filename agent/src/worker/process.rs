@@ -1,14 +1,17 @@
 //! The worker's end: commands from standard input, reports to standard output.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 
 use proto::v1;
 
 use super::convert::{load_command, load_report};
 use super::pipe::{read_frame, write_frame};
-use crate::fabric::{self, FabricCommand};
-use crate::hardware::{Hardware, LoadCommand};
+use super::traffic;
+use crate::fabric::Fabric;
+use crate::fabric::tcp::TcpFabric;
+use crate::hardware::cpu::CpuHardware;
+use crate::hardware::{Hardware, LoadCommand, Sensed};
 
 /// What a worker is started with.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -33,8 +36,9 @@ pub fn run(options: &WorkerOptions) -> anyhow::Result<()> {
     if options.fabric {
         return run_fabric(&cores);
     }
-    let hardware = crate::hardware::cpu::CpuHardware::bare(&cores);
-    let index = options.device.unwrap_or(0);
+    // These cores are one device of the agent, and the only one here. Its sensors are the
+    // supervisor's to read.
+    let hardware = CpuHardware::new(&cores, Box::new(|_| Sensed::default()));
     let (orders, commands) = channel();
     std::thread::Builder::new().name("commands".into()).spawn(move || {
         listen(|command| match load_command(command) {
@@ -44,7 +48,7 @@ pub fn run(options: &WorkerOptions) -> anyhow::Result<()> {
         // The pipe closed: nobody supervises this load any more.
         std::process::exit(0);
     })?;
-    run_device(&hardware, index, commands)
+    run_device(&hardware, 0, commands)
 }
 
 fn run_device(
@@ -66,26 +70,55 @@ fn run_device(
     Ok(())
 }
 
+/// The data plane: first where to listen, then orders.
 fn run_fabric(cores: &[u32]) -> anyhow::Result<()> {
-    let (orders, commands): (Sender<FabricCommand>, _) = channel();
+    pin(cores);
+    let Some(fabric) = open_fabric()? else { return Ok(()) };
+    let (orders, commands) = channel();
     std::thread::Builder::new().name("commands".into()).spawn(move || {
-        listen(|command| match fabric::wire::command(command) {
-            Some(command) => orders.send(command).is_ok(),
-            None => true,
-        });
+        listen(|command| traffic::command(command).is_none_or(|order| orders.send(order).is_ok()));
         std::process::exit(0);
     })?;
     let (reports, outgoing) = channel();
     std::thread::Builder::new().name("reports".into()).spawn(move || {
         let mut out = io::stdout().lock();
         for report in outgoing {
-            if say(&mut out, &fabric::wire::report(report)).is_err() {
+            if say(&mut out, &traffic::report(report)).is_err() {
                 std::process::exit(0);
             }
         }
     })?;
-    fabric::run(cores, commands, reports);
+    fabric.run(commands, reports);
     Ok(())
+}
+
+/// Answers the order to listen; `None` when the pipe closed before it.
+fn open_fabric() -> anyhow::Result<Option<TcpFabric>> {
+    let mut first = None;
+    listen(|command| {
+        first = traffic::endpoint(command);
+        first.is_none()
+    });
+    let Some(config) = first else { return Ok(None) };
+    let opened = config.map_err(anyhow::Error::msg).and_then(|c| Ok(TcpFabric::bind(c)?));
+    let (address, error) = match &opened {
+        Ok(fabric) => (fabric.address().to_string(), String::new()),
+        Err(error) => (String::new(), error.to_string()),
+    };
+    let listening = v1::WorkerListening { address, error };
+    let kind = Some(v1::worker_report::Kind::Listening(listening));
+    say(&mut io::stdout().lock(), &v1::WorkerReport { kind })?;
+    opened.map(Some)
+}
+
+/// Keeps this process on the cores of its agent: latency across cores flips between two
+/// values when the scheduler may choose. Where it is not allowed the times say so.
+fn pin(cores: &[u32]) {
+    let mut set = nix::sched::CpuSet::new();
+    let known = cores.iter().filter(|core| set.set(**core as usize).is_ok()).count();
+    if known > 0 {
+        let _ = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set);
+    }
 }
 
 /// Feeds every command to `f` until the pipe closes or `f` has enough.
