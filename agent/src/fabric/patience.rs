@@ -50,7 +50,7 @@ impl Patience {
         if idle > self.limit_ns {
             return Err(FabricError::TimedOut { step: self.step, waited_ms: idle / 1_000_000 });
         }
-        if idle < YIELD_NS {
+        if idle < *Y.get_or_init(|| super::ring::knob("YIELD", YIELD_NS as usize) as u64) {
             std::thread::yield_now();
             return Ok(());
         }
@@ -62,3 +62,5 @@ impl Patience {
         }
     }
 }
+
+static Y: std::sync::OnceLock<u64> = std::sync::OnceLock::new();

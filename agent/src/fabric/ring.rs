@@ -134,7 +134,7 @@ impl Ring {
         halt: &Halt,
     ) -> Result<u64, FabricError> {
         let layout =
-            Layout::new(self.rank, self.world_size, output.len(), SEGMENT_BYTES / ELEMENT);
+            Layout::new(self.rank, self.world_size, output.len(), knob("SEG", SEGMENT_BYTES) / ELEMENT);
         for scratch in &mut self.scratch {
             scratch.resize(layout.segment_elements(), 0.0);
         }
@@ -147,6 +147,7 @@ impl Ring {
             receiving: Cursor::default(),
             summed: 0,
             wrong: 0,
+            piece: knob("PIECE", PIECE_BYTES), spiece: knob("SPIECE", 1<<30),
             ring: self,
         };
         pass.run(halt)?;
@@ -178,6 +179,7 @@ struct Pass<'a> {
     /// Elements of the receiving turn that are added and may be passed on.
     summed: usize,
     wrong: u64,
+    piece: usize, spiece: usize,
 }
 
 impl Pass<'_> {
@@ -222,7 +224,7 @@ impl Pass<'_> {
             if self.sending.bytes < sendable {
                 let from = self.sending.bytes;
                 let source = self.source(range);
-                let bytes = &as_bytes(source)[from..sendable];
+                let bytes = &as_bytes(source)[from..sendable.min(from+self.spiece)];
                 let sent = attempt("send", || (&self.ring.next).write(bytes))?;
                 if sent == 0 {
                     return Ok(moved);
@@ -289,7 +291,7 @@ impl Pass<'_> {
             return Ok(moved);
         }
         let have = self.receiving.bytes;
-        let want = (range.len() * ELEMENT).min(have + PIECE_BYTES);
+        let want = (range.len() * ELEMENT).min(have + self.piece);
         if have < want {
             let target = match arrival {
                 Arrival::Finished => &mut self.output[range.clone()],
@@ -392,3 +394,5 @@ fn as_bytes_mut(values: &mut [f32]) -> &mut [u8] {
     // SAFETY: as above; every bit pattern is a valid f32, and the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
+
+pub fn knob(n:&str,d:usize)->usize{ std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d) }
