@@ -1,0 +1,439 @@
+//! Bulk transfer between two ranks, one way or both ways, over one stream or several.
+//!
+//! The receiver counts, because only it knows what arrived; the sender reports, because it
+//! knows the tuple and the retransmissions. The receiver's count comes back on stream 0.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+
+use model::reading::{Absence, Reading};
+use nix::poll::PollFlags;
+
+use super::clock::{Halt, now_ns};
+use super::endpoint::Endpoint;
+use super::error::FabricError;
+use super::hello::{Hello, Purpose};
+use super::patience::Patience;
+use super::progress::Progress;
+use super::socket::{close_at_once, congestion_of, retransmits_of};
+
+/// Bytes of one block on a stream: written and read in one call, and small enough to stay
+/// in the second-level cache on both sides.
+const BLOCK_BYTES: usize = 512 << 10;
+/// Each block begins with its length and whether it is the stream's last.
+const HEADER_BYTES: usize = 8;
+/// The first part of a transfer that is not measured: slow start, cold buffers.
+const WARM_UP_SHARE: u64 = 8;
+/// Bytes of the receiver's answer: bytes and nanoseconds measured, bytes in all.
+const ANSWER_BYTES: usize = 24;
+
+/// What a receiver measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Bytes within the measured part.
+    pub bytes: u64,
+    /// Length of the measured part.
+    pub nanoseconds: u64,
+    /// Bytes of the whole transfer.
+    pub total: u64,
+}
+
+/// A transfer with one peer.
+#[derive(Debug, Clone, Copy)]
+pub struct Transfer {
+    pub epoch: u32,
+    /// Number of the slot: part of the connections' key.
+    pub round: u32,
+    pub rank: u32,
+    pub peer: (u32, SocketAddr),
+    pub streams: u32,
+    /// Bytes to send, all streams together.
+    pub bytes: u64,
+    pub sends: bool,
+    pub receives: bool,
+    /// Peers must have met by this instant.
+    pub meet_ns: u64,
+    /// Nothing new is sent after this instant.
+    pub cut_ns: u64,
+}
+
+/// A finished transfer as its sender knows it.
+#[derive(Debug)]
+pub struct Sent {
+    pub measured: Measured,
+    /// The tuple of stream 0 as the kernel really used it.
+    pub source_port: u16,
+    pub dest_port: u16,
+    /// Over all streams.
+    pub retransmits: Reading<u64>,
+    /// Really used.
+    pub congestion: String,
+}
+
+impl Sent {
+    fn over(streams: &[TcpStream], measured: Measured) -> Result<Self, FabricError> {
+        let Some(first) = streams.first() else {
+            return Err(FabricError::Nonsense("a transfer over no stream".into()));
+        };
+        let source = first.local_addr().map_err(FabricError::io("read the source port"))?;
+        let dest = first.peer_addr().map_err(FabricError::io("read the peer's port"))?;
+        let again = streams.iter().map(|stream| retransmits_of(stream).value());
+        let retransmits = again
+            .sum::<Option<u64>>()
+            .map_or(Reading::Absent(Absence::Failed), Reading::Value);
+        let (source_port, dest_port) = (source.port(), dest.port());
+        Ok(Self { measured, source_port, dest_port, retransmits, congestion: congestion_of(first) })
+    }
+}
+
+impl Transfer {
+    /// Runs the transfer; what was sent, if this rank sent.
+    ///
+    /// # Errors
+    /// When the peer is missing, gone, stands still or counted other bytes than were sent.
+    pub fn run(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Option<Sent>, FabricError> {
+        let outgoing = self.call(endpoint, halt)?;
+        let incoming = self.take(endpoint, halt)?;
+        let patience = || Patience::new("bulk transfer", endpoint.stall_ns());
+        let (sent, received) = std::thread::scope(|scope| {
+            let sender = self.sends.then(|| {
+                scope.spawn(|| send_all(&outgoing, self.bytes, self.cut_ns, patience(), halt))
+            });
+            let received = if self.receives {
+                receive_all(&incoming, self.bytes, patience(), halt).map(Some)
+            } else {
+                Ok(None)
+            };
+            let sent = sender.map(|thread| {
+                let gone = || Err(FabricError::Nonsense("the sending thread panicked".into()));
+                thread.join().unwrap_or_else(|_| gone())
+            });
+            (sent.transpose(), received)
+        });
+        let (sent, received) = (sent?, received?);
+        if let (Some(received), Some(stream)) = (received, incoming.first()) {
+            let measured = received.measure(sent.as_ref().map(|s| (s.from_ns, s.to_ns)));
+            answer(stream, measured)?;
+        }
+        let done = match sent {
+            None => None,
+            Some(sent) => {
+                let measured = read_answer(&outgoing, patience(), halt)?;
+                if measured.total != sent.total {
+                    let (ours, theirs) = (sent.total, measured.total);
+                    let text = format!("sent {ours} bytes, the peer counted {theirs}");
+                    return Err(FabricError::Nonsense(text));
+                }
+                Some(Sent::over(&outgoing, measured)?)
+            }
+        };
+        outgoing.into_iter().for_each(close_at_once);
+        wait_for_close(&incoming, patience(), halt);
+        Ok(done)
+    }
+
+    fn call(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Vec<TcpStream>, FabricError> {
+        let wanted = if self.sends { self.streams } else { 0 };
+        let (peer, address) = self.peer;
+        (0..wanted)
+            .map(|stream| {
+                let purpose = Purpose::Bulk { round: self.round, stream };
+                let hello = Hello { epoch: self.epoch, rank: self.rank, purpose };
+                endpoint.call(peer, address, hello, self.meet_ns, halt).and_then(nonblocking)
+            })
+            .collect()
+    }
+
+    fn take(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Vec<TcpStream>, FabricError> {
+        let wanted = if self.receives { self.streams } else { 0 };
+        (0..wanted)
+            .map(|stream| {
+                let purpose = Purpose::Bulk { round: self.round, stream };
+                let hello = Hello { epoch: self.epoch, rank: self.peer.0, purpose };
+                endpoint.take(hello, self.meet_ns, halt).and_then(nonblocking)
+            })
+            .collect()
+    }
+}
+
+fn nonblocking(stream: TcpStream) -> Result<TcpStream, FabricError> {
+    stream.set_nonblocking(true).map_err(FabricError::io("make a socket non-blocking"))?;
+    Ok(stream)
+}
+
+/// When a sender was active, and how much it sent.
+struct Sending {
+    from_ns: u64,
+    to_ns: u64,
+    total: u64,
+}
+
+/// A stream while it sends.
+#[derive(Clone, Default)]
+struct Outlet {
+    header: [u8; HEADER_BYTES],
+    /// Length of the present block and what of it has left; equal between blocks.
+    length: usize,
+    left: usize,
+    finished: bool,
+}
+
+impl Outlet {
+    fn begin(&mut self, length: usize, last: bool) {
+        let (word, flag) = (length as u32, u32::from(last));
+        self.header[..4].copy_from_slice(&word.to_le_bytes());
+        self.header[4..].copy_from_slice(&flag.to_le_bytes());
+        (self.length, self.left, self.finished) = (length, 0, last);
+    }
+}
+
+fn send_all(
+    streams: &[TcpStream],
+    bytes: u64,
+    cut_ns: u64,
+    mut patience: Patience,
+    halt: &Halt,
+) -> Result<Sending, FabricError> {
+    let mut block = vec![0x5a; BLOCK_BYTES];
+    let mut outlets = vec![Outlet::default(); streams.len()];
+    let (mut total, from_ns) = (0, now_ns());
+    loop {
+        let (mut moved, mut open) = (false, false);
+        for (outlet, mut stream) in outlets.iter_mut().zip(streams) {
+            if outlet.left == outlet.length {
+                if outlet.finished {
+                    continue;
+                }
+                // Whoever is ready takes the next block, so that all end together.
+                let rest = bytes.saturating_sub(total);
+                let cut = now_ns() >= cut_ns;
+                let length = if cut { 0 } else { rest.min(BLOCK_BYTES as u64) as usize };
+                let length = length.max(HEADER_BYTES);
+                outlet.begin(length, cut || rest <= BLOCK_BYTES as u64);
+                total += length as u64;
+            }
+            open = true;
+            if outlet.left < HEADER_BYTES {
+                block[..HEADER_BYTES].copy_from_slice(&outlet.header);
+            }
+            match stream.write(&block[outlet.left..outlet.length]) {
+                Ok(sent) => {
+                    outlet.left += sent;
+                    moved = true;
+                }
+                Err(error) if is_idle(&error) => {}
+                Err(source) => return Err(FabricError::Io { step: "send", source }),
+            }
+        }
+        if !open {
+            return Ok(Sending { from_ns, to_ns: now_ns(), total });
+        }
+        rest(moved, &mut patience, streams, PollFlags::POLLOUT, halt)?;
+    }
+}
+
+/// What a receiver saw.
+struct Receiving {
+    progress: Progress,
+    total: u64,
+    /// All streams were past the warm-up at this instant.
+    warm_ns: u64,
+    /// The first stream ended at this instant.
+    ended_ns: u64,
+}
+
+impl Receiving {
+    /// Cuts out the steady part, within our own sending where both ways run at once.
+    fn measure(&self, sending: Option<(u64, u64)>) -> Measured {
+        let (first, last) = self.progress.span().unwrap_or_default();
+        let (own_from, own_to) = sending.unwrap_or((0, u64::MAX));
+        let steady = (self.warm_ns.max(own_from), self.ended_ns.min(own_to));
+        // A transfer too short for a steady part is measured whole.
+        let (from, to) = if steady.0 < steady.1 { steady } else { (first, last) };
+        let bytes = self.progress.between(from, to) as u64;
+        Measured { bytes, nanoseconds: to - from, total: self.total }
+    }
+}
+
+/// A stream while it receives.
+#[derive(Clone, Copy, Default)]
+struct Inlet {
+    header: [u8; HEADER_BYTES],
+    /// Bytes of the present block that have arrived.
+    have: usize,
+    bytes: u64,
+    finished: bool,
+}
+
+impl Inlet {
+    /// Bytes to ask for: never beyond the present block.
+    fn wants(&self) -> usize {
+        if self.have < HEADER_BYTES { BLOCK_BYTES - self.have } else { self.length() - self.have }
+    }
+
+    fn length(&self) -> usize {
+        let [a, b, c, d, ..] = self.header;
+        u32::from_le_bytes([a, b, c, d]) as usize
+    }
+
+    fn arrived(&mut self, bytes: &[u8]) -> Result<(), FabricError> {
+        let missing = HEADER_BYTES.saturating_sub(self.have).min(bytes.len());
+        self.header[self.have.min(HEADER_BYTES)..][..missing].copy_from_slice(&bytes[..missing]);
+        self.have += bytes.len();
+        self.bytes += bytes.len() as u64;
+        if self.have < HEADER_BYTES {
+            return Ok(());
+        }
+        if !(HEADER_BYTES.max(self.have)..=BLOCK_BYTES).contains(&self.length()) {
+            return Err(FabricError::Nonsense(format!("a block of {} bytes", self.length())));
+        }
+        if self.have == self.length() {
+            self.finished = self.header[4] == 1;
+            self.have = 0;
+        }
+        Ok(())
+    }
+}
+
+fn receive_all(
+    streams: &[TcpStream],
+    expected: u64,
+    mut patience: Patience,
+    halt: &Halt,
+) -> Result<Receiving, FabricError> {
+    let mut buffer = vec![0; BLOCK_BYTES];
+    let mut inlets = vec![Inlet::default(); streams.len()];
+    let warm = expected / WARM_UP_SHARE / streams.len() as u64;
+    let mut seen = Receiving { progress: Progress::default(), total: 0, warm_ns: 0, ended_ns: 0 };
+    loop {
+        let mut moved = false;
+        for (inlet, mut stream) in inlets.iter_mut().zip(streams) {
+            if inlet.finished {
+                continue;
+            }
+            let want = inlet.wants();
+            match stream.read(&mut buffer[..want]) {
+                Ok(0) => return Err(FabricError::Closed("receive")),
+                Ok(read) => {
+                    let cold = inlet.bytes < warm;
+                    inlet.arrived(&buffer[..read])?;
+                    moved = true;
+                    let now = now_ns();
+                    seen.total += read as u64;
+                    seen.progress.note(now, seen.total);
+                    if cold || seen.warm_ns == 0 {
+                        seen.warm_ns = now;
+                    }
+                    if inlet.finished && seen.ended_ns == 0 {
+                        seen.ended_ns = now;
+                    }
+                }
+                Err(error) if is_idle(&error) => {}
+                Err(source) => return Err(FabricError::Io { step: "receive", source }),
+            }
+        }
+        if inlets.iter().all(|inlet| inlet.finished) {
+            return Ok(seen);
+        }
+        rest(moved, &mut patience, streams, PollFlags::POLLIN, halt)?;
+    }
+}
+
+fn is_idle(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn rest(
+    moved: bool,
+    patience: &mut Patience,
+    streams: &[TcpStream],
+    flags: PollFlags,
+    halt: &Halt,
+) -> Result<(), FabricError> {
+    if moved {
+        patience.renew();
+        return halt.check();
+    }
+    let sockets: Vec<_> = streams.iter().map(|stream| (stream.as_fd(), flags)).collect();
+    patience.wait(&sockets, halt)
+}
+
+fn answer(mut stream: &TcpStream, measured: Measured) -> Result<(), FabricError> {
+    let mut bytes = [0; ANSWER_BYTES];
+    for (part, word) in
+        bytes.chunks_exact_mut(8).zip([measured.bytes, measured.nanoseconds, measured.total])
+    {
+        part.copy_from_slice(&word.to_le_bytes());
+    }
+    // Nothing was ever sent in this direction: the send buffer has room.
+    stream.write_all(&bytes).map_err(FabricError::io("send the count"))
+}
+
+fn read_answer(
+    streams: &[TcpStream],
+    mut patience: Patience,
+    halt: &Halt,
+) -> Result<Measured, FabricError> {
+    let Some((mut stream, only)) = streams.first().zip(streams.get(..1)) else {
+        return Err(FabricError::Nonsense("a transfer over no stream".into()));
+    };
+    let (mut bytes, mut have) = ([0; ANSWER_BYTES], 0);
+    while have < ANSWER_BYTES {
+        match stream.read(&mut bytes[have..]) {
+            Ok(0) => return Err(FabricError::Closed("read the count")),
+            Ok(read) => have += read,
+            Err(error) if is_idle(&error) => {
+                rest(false, &mut patience, only, PollFlags::POLLIN, halt)?;
+            }
+            Err(source) => return Err(FabricError::Io { step: "read the count", source }),
+        }
+    }
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(word)
+    };
+    Ok(Measured { bytes: word(0), nanoseconds: word(8), total: word(16) })
+}
+
+/// Lets the sender close first, so that its reset frees the tuple on both sides.
+fn wait_for_close(streams: &[TcpStream], mut patience: Patience, halt: &Halt) {
+    for mut stream in streams {
+        while matches!(stream.read(&mut [0; 8]), Err(error) if is_idle(&error)) {
+            if rest(false, &mut patience, streams, PollFlags::POLLIN, halt).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_in_pieces_is_put_together_and_a_mad_length_is_refused() {
+        let mut outlet = Outlet::default();
+        outlet.begin(10, true);
+        let mut inlet = Inlet::default();
+        inlet.arrived(&outlet.header[..3]).unwrap();
+        inlet.arrived(&outlet.header[3..]).unwrap();
+        assert_eq!((inlet.wants(), inlet.finished), (2, false));
+        inlet.arrived(&[0; 2]).unwrap();
+        assert!(inlet.finished);
+        assert!(Inlet::default().arrived(&[0xff; HEADER_BYTES]).is_err());
+        assert!(Inlet::default().arrived(&[0; HEADER_BYTES]).is_err());
+    }
+
+    #[test]
+    fn the_measured_part_lies_within_our_own_sending() {
+        let mut progress = Progress::default();
+        (0..=100).for_each(|step| progress.note(1_000 + step, step * 5));
+        let seen = Receiving { progress, total: 500, warm_ns: 1_010, ended_ns: 1_100 };
+        let whole = Measured { bytes: 450, nanoseconds: 90, total: 500 };
+        assert_eq!(seen.measure(None), whole);
+        let clipped = Measured { bytes: 200, nanoseconds: 40, total: 500 };
+        assert_eq!(seen.measure(Some((1_020, 1_060))), clipped);
+    }
+}

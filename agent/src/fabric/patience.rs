@@ -1,0 +1,66 @@
+//! Waiting for a socket: yield while an answer is likely near, sleep when it isn't, and
+//! never for ever.
+
+use std::os::fd::BorrowedFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::clock::{Halt, now_ns};
+use super::error::FabricError;
+
+/// How long a waiter only yields the core before it sleeps in `poll`, in nanoseconds.
+/// A sleeping thread costs tens of microseconds to wake (measured: 25 us for a wake-up
+/// across cores on a virtual machine), a yield less than one.
+const YIELD_NS: u64 = 300_000;
+/// Longest sleep before the stop flag is looked at, in milliseconds.
+const SLEEP_MS: u16 = 10;
+
+/// One waiter's patience. Progress renews it.
+#[derive(Debug)]
+pub struct Patience {
+    step: &'static str,
+    limit_ns: u64,
+    idle_since_ns: Option<u64>,
+}
+
+impl Patience {
+    /// Patience for a step that may stand still for `limit_ns`.
+    #[must_use]
+    pub fn new(step: &'static str, limit_ns: u64) -> Self {
+        Self { step, limit_ns, idle_since_ns: None }
+    }
+
+    /// Something moved.
+    pub fn renew(&mut self) {
+        self.idle_since_ns = None;
+    }
+
+    /// Waits a little: returns when one of the sockets may be ready, or just so.
+    ///
+    /// # Errors
+    /// When stopped, when patience is at an end, or when the kernel refuses to wait.
+    pub fn wait(
+        &mut self,
+        sockets: &[(BorrowedFd<'_>, PollFlags)],
+        halt: &Halt,
+    ) -> Result<(), FabricError> {
+        halt.check()?;
+        let now = now_ns();
+        let idle = now.saturating_sub(*self.idle_since_ns.get_or_insert(now));
+        if idle > self.limit_ns {
+            return Err(FabricError::TimedOut { step: self.step, waited_ms: idle / 1_000_000 });
+        }
+        if idle < *Y.get_or_init(|| super::ring::knob("YIELD", YIELD_NS as usize) as u64) {
+            std::thread::yield_now();
+            return Ok(());
+        }
+        let mut waiting: Vec<PollFd<'_>> =
+            sockets.iter().map(|(socket, flags)| PollFd::new(*socket, *flags)).collect();
+        match poll(&mut waiting, PollTimeout::from(SLEEP_MS)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(FabricError::Io { step: self.step, source: errno.into() }),
+        }
+    }
+}
+
+static Y: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
