@@ -8,11 +8,13 @@
 mod check;
 mod draft;
 mod kind;
+mod select;
 
 use std::collections::HashMap;
 
 pub use draft::{Domain, Link, Nic, Node, SiteDraft, SitePart, SiteProblem};
 pub use kind::{DomainKind, Family};
+pub use select::SelectError;
 
 /// Most domains of one site: ten times a campus of 10,000 racks, and small enough for
 /// dense tables.

@@ -128,6 +128,13 @@ proptest! {
 }
 
 #[test]
+fn readers_and_writers_may_move_to_another_thread() {
+    fn moves<T: Send>() {}
+    moves::<TableReader<SampleRow>>();
+    moves::<TableWriter<SampleRow>>();
+}
+
+#[test]
 fn a_table_of_many_batches_stays_in_order() {
     let row = |at: u32| SampleRow { device: at, perf: Some(f64::from(at)), ..Default::default() };
     let rows: Vec<_> = (0..3 * BATCH_ROWS as u32 + 7).map(row).collect();

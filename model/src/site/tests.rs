@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::Selector;
 
 fn domain(kind: DomainKind, id: &str, within: &[&str]) -> Domain {
     let within = within.iter().map(|&id| id.to_owned()).collect();
@@ -136,6 +137,26 @@ fn every_problem_is_told_at_once() {
     ] {
         assert_eq!(said.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {said:#?}");
     }
+}
+
+#[test]
+fn a_selector_takes_nodes_of_the_site() {
+    let site = Site::new(hall()).unwrap();
+    let names = |selector: Selector| {
+        let nodes = site.selected(&selector)?;
+        Ok(nodes.into_iter().map(|node| site.node(node).name.as_str()).collect::<Vec<_>>())
+    };
+    let on = |kind: &str, id: &str| Selector::Domain(kind.into(), id.into());
+    assert_eq!(names(Selector::All), Ok(vec!["n1", "n2"]));
+    assert_eq!(names(Selector::Percent(1)), Ok(vec!["n1"]));
+    assert_eq!(names(Selector::Percent(51)), Ok(vec!["n1", "n2"]));
+    assert_eq!(names(on("rack", "rack-2")), Ok(vec!["n2"]));
+    assert_eq!(names(on("ups", "ups-1")), Ok(vec!["n1", "n2"]));
+    assert_eq!(names(Selector::Nodes(vec!["n2".into(), "n2".into()])), Ok(vec!["n2"]));
+    let missing = names(Selector::Nodes(vec!["n9".into()]));
+    assert_eq!(missing, Err(SelectError::UnknownNode("n9".into())));
+    assert!(matches!(names(on("pdu", "rack-2")), Err(SelectError::UnknownDomain { .. })));
+    assert!(matches!(names(on("spine", "spine-1")), Err(SelectError::Empty { .. })));
 }
 
 proptest! {
