@@ -34,6 +34,9 @@ fn bad(readings: u32) -> Trip {
     Trip::SensorLost { sensor: Sensor::Temperature, how: Loss::Bad { readings } }
 }
 
+/// Name, limits, one event a second, and the drop that must follow with its second.
+type Story = (&'static str, Limits, Vec<Event>, Option<(usize, Trip)>);
+
 #[test]
 fn stories() {
     let nan = celsius(f64::NAN);
@@ -50,7 +53,7 @@ fn stories() {
     let watts =
         |watts| Event::Sensed(Sensed { power_w: Reading::Value(watts), ..Sensed::default() });
     let no_watts = Trip::SensorLost { sensor: Sensor::Power, how: Loss::Bad { readings: 3 } };
-    let cases: Vec<(&str, Limits, Vec<Event>, Option<(usize, Trip)>)> = vec![
+    let cases: Vec<Story> = vec![
         ("cool", LIMIT, vec![celsius(86.9); 20], None),
         ("at the limit, once", LIMIT, vec![celsius(50.0), celsius(87.0)], Some((1, hot))),
         ("no limit", Limits::default(), vec![celsius(149.0); 9], None),

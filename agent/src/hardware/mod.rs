@@ -86,7 +86,8 @@ pub struct CoreWindow {
 /// What a worker says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LoadReport {
-    /// The first block of an order began at `actual_ns` (latest core).
+    /// The first block of an order began at `actual_ns` (latest core); where the waveform
+    /// begins at zero, the instant at which the order took over.
     Started { intended_ns: u64, actual_ns: u64 },
     /// About once a second while an order runs, and once at its end.
     Window { kernel: Kernel, from_ns: u64, to_ns: u64, level: f64, cores: Vec<CoreWindow> },

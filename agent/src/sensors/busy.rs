@@ -68,7 +68,8 @@ pub(super) fn ticks(stat: &Path, cores: &BTreeSet<u32>) -> Result<Ticks, Absence
         };
         if cores.is_empty() || cores.contains(&core) {
             let core = parse_counts(counts).ok_or(Absence::Failed)?;
-            sum = Ticks { busy: sum.busy + core.busy, total: sum.total + core.total };
+            sum.busy = sum.busy.saturating_add(core.busy);
+            sum.total = sum.total.saturating_add(core.total);
             seen = true;
         }
     }
@@ -82,8 +83,9 @@ fn parse_counts(counts: &str) -> Option<Ticks> {
         counts.split_whitespace().take(8).map_while(|n| n.parse().ok()).collect();
     let [user, nice, system, idle, rest @ ..] = counts.as_slice() else { return None };
     let rest = |i: usize| rest.get(i).copied().unwrap_or(0);
-    let busy = user + nice + system + rest(1) + rest(2);
-    Some(Ticks { busy, total: busy + idle + rest(0) + rest(3) })
+    let sum = |parts: &[u64]| parts.iter().fold(0, |sum: u64, part| sum.saturating_add(*part));
+    let busy = sum(&[*user, *nice, *system, rest(1), rest(2)]);
+    Some(Ticks { busy, total: sum(&[busy, *idle, rest(0), rest(3)]) })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::error::SpoolError;
 use super::limits::{RUNS_MAX, WRITERS_MAX};
 use super::notes::{LossWhy, Lost};
 use super::segment::{Segment, header_bytes};
-use super::stream::{Stream, StreamKey};
+use super::stream::StreamKey;
 use super::{Spool, frame};
 
 impl Spool {
@@ -16,7 +16,7 @@ impl Spool {
         if !self.streams.contains_key(stream) && self.streams.len() >= RUNS_MAX {
             return Err(SpoolError::TooManyRuns { max: RUNS_MAX });
         }
-        let known = self.streams.entry(stream.clone()).or_insert_with(Stream::default);
+        let known = self.streams.entry(stream.clone()).or_default();
         known.last_seq += 1;
         Ok(known.last_seq)
     }
@@ -122,7 +122,7 @@ impl Spool {
         let noted = self.save_notes();
         self.remove(number);
         let durable = sync_dir(&self.dir);
-        if let Err(error) = noted.and_then(|()| durable).or_else(|_| self.save_notes()) {
+        if let Err(error) = noted.and(durable).or_else(|_| self.save_notes()) {
             tracing::warn!(%error, "a loss note of the spool waits for the disk");
         }
     }

@@ -26,7 +26,7 @@ const SEED: u64 = 0x57_2EA4;
 pub(super) fn bytes_per_core(cache: u64, sharers: u64, cores: u64, available: u64) -> u64 {
     let wanted = CACHES * cache / sharers.max(1);
     let afforded = available / MEMORY_DIVISOR / cores.max(1);
-    wanted.min(afforded).min(BYTES_PER_CORE_MAX).max(BYTES_PER_CORE_MIN)
+    wanted.min(afforded).clamp(BYTES_PER_CORE_MIN, BYTES_PER_CORE_MAX)
 }
 
 /// Writes the content of a fresh piece.

@@ -101,11 +101,11 @@ impl Gatherer {
         window_due: impl Fn(&Open) -> bool,
         out: &mut Vec<LoadReport>,
     ) {
-        for (_, start) in self.starts.extract_if(.., |_, start| start_due(start)) {
-            let Start { intended_ns, actual_ns, .. } = start;
+        for Start { intended_ns, actual_ns, .. } in take(&mut self.starts, start_due).into_values()
+        {
             out.push(LoadReport::Started { intended_ns, actual_ns });
         }
-        for (key, open) in self.windows.extract_if(.., |_, open| window_due(open)) {
+        for (key, open) in take(&mut self.windows, window_due) {
             let Open { kernel, to_ns, level, mut cores } = open;
             cores.sort_unstable_by_key(|window| window.core);
             out.push(LoadReport::Window { kernel, from_ns: key.from_ns, to_ns, level, cores });
@@ -121,6 +121,13 @@ impl Gatherer {
             out.push(LoadReport::Idle { at_ns });
         }
     }
+}
+
+/// Takes the entries that are due, in order.
+fn take<K: Ord, V>(map: &mut BTreeMap<K, V>, due: impl Fn(&V) -> bool) -> BTreeMap<K, V> {
+    let (taken, rest) = std::mem::take(map).into_iter().partition(|(_, value)| due(value));
+    *map = rest;
+    taken
 }
 
 #[cfg(test)]
