@@ -85,9 +85,14 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let sampling = Arc::new(Sampling::default());
     for device in &devices {
         let hear = hear.clone();
-        sampler::spawn(hardware.clone(), device.index, sampling.clone(), move |device, at_ns, sensed| {
-            let _ = hear.send(Event::Sensed { device, at_ns, sensed });
-        })?;
+        sampler::spawn(
+            hardware.clone(),
+            device.index,
+            sampling.clone(),
+            move |device, at_ns, sensed| {
+                let _ = hear.send(Event::Sensed { device, at_ns, sensed });
+            },
+        )?;
     }
     let worker_line = WorkerCommandLine {
         program: std::env::current_exe().context("this program can't find itself")?,
@@ -98,7 +103,6 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let parts = Parts {
         node,
         instance,
-        boot_id,
         devices,
         missing,
         surroundings,
@@ -184,10 +188,8 @@ fn open_spool(
 ) -> anyhow::Result<Spool> {
     let dir = options.state_dir.clone().unwrap_or_else(|| default_state_dir(node)).join("spool");
     let limits = Limits { bytes_max: options.spool_bytes_max, ..Limits::default() };
-    let own = Identity {
-        instance: AgentInstance(instance.to_owned()),
-        boot_id: boot_id.to_owned(),
-    };
+    let own =
+        Identity { instance: AgentInstance(instance.to_owned()), boot_id: boot_id.to_owned() };
     let (spool, found) =
         Spool::open(&dir, own, limits).with_context(|| format!("spool {}", dir.display()))?;
     for found in found {

@@ -32,7 +32,7 @@ const UPLOAD_PAUSE: Duration = Duration::from_millis(500);
 const GOODBYE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a session is made of.
-pub struct SessionParts {
+pub(crate) struct SessionParts {
     /// `http://host:port`.
     pub coordinator: String,
     pub hello: v1::Hello,
@@ -44,7 +44,7 @@ pub struct SessionParts {
 
 /// Why a session can never be.
 #[derive(Debug, thiserror::Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     #[error("{0}: {1}; an address is HOST:PORT")]
     Address(String, tonic::transport::Error),
     #[error("the coordinator refuses this agent: {0}")]
@@ -63,7 +63,7 @@ enum Over {
 ///
 /// # Errors
 /// When the address is none, or the coordinator refuses us for good.
-pub async fn run(
+pub(crate) async fn run(
     parts: SessionParts,
     mut outbox: mpsc::Receiver<v1::AgentMessage>,
 ) -> Result<(), SessionError> {
@@ -165,7 +165,11 @@ async fn one_session(
 }
 
 /// Stamps as near to the wire as we are.
-fn answer_probe(parts: &SessionParts, wire: &mpsc::Sender<v1::AgentMessage>, probe: &v1::ClockProbe) {
+fn answer_probe(
+    parts: &SessionParts,
+    wire: &mpsc::Sender<v1::AgentMessage>,
+    probe: &v1::ClockProbe,
+) {
     let received_ns = parts.clock.now_ns();
     let reply = v1::ClockReply {
         probe_id: probe.probe_id,
@@ -259,10 +263,7 @@ fn batch(node: &str, entry: Entry) -> v1::Batch {
 }
 
 fn key(batch: &v1::Batch) -> StreamKey {
-    StreamKey {
-        run: RunId(batch.run_id.clone()),
-        instance: AgentInstance(batch.instance.clone()),
-    }
+    StreamKey { run: RunId(batch.run_id.clone()), instance: AgentInstance(batch.instance.clone()) }
 }
 
 async fn take_ack(

@@ -14,14 +14,14 @@ const SHARE_MIN: f64 = 0.05;
 
 /// What was seen last, kept fresh by a thread.
 #[derive(Debug, Default)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     last: Mutex<Option<String>>,
 }
 
 impl Surroundings {
     /// Starts looking. Without the thread nothing is ever warned of, and nothing else lost.
     #[must_use]
-    pub fn watch(root: &Path) -> Arc<Self> {
+    pub(crate) fn watch(root: &Path) -> Arc<Self> {
         let surroundings = Arc::new(Self::default());
         let (seen, root) = (surroundings.clone(), root.to_owned());
         let look = move || {
@@ -51,7 +51,7 @@ impl Surroundings {
 
     /// A line for each thing worth knowing before a load starts.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         self.last.lock().ok().and_then(|last| last.clone()).into_iter().collect()
     }
 }

@@ -30,9 +30,10 @@ impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         match status.code() {
             tonic::Code::InvalidArgument | tonic::Code::NotFound => Self::usage(status.message()),
-            tonic::Code::Unavailable | tonic::Code::Unknown => {
-                Self::infrastructure(format!("the coordinator does not answer: {}", status.message()))
-            }
+            tonic::Code::Unavailable | tonic::Code::Unknown => Self::infrastructure(format!(
+                "the coordinator does not answer: {}",
+                status.message()
+            )),
             _ => Self::infrastructure(status.message()),
         }
     }

@@ -45,7 +45,12 @@ pub enum Verb {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Target {
     /// Coordinator, HOST:PORT
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7733", env = "LOADBANK_COORDINATOR")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:7733",
+        env = "LOADBANK_COORDINATOR"
+    )]
     pub coordinator: String,
     /// Plain text, for one machine only: needs a loopback address
     #[arg(long)]

@@ -129,10 +129,9 @@ impl Clocks {
 
     /// The estimate nearest in time; zero where none was ever made.
     fn offset_ns(&self, node: &str, agent_ns: i64) -> i64 {
-        let nearest = self
-            .0
-            .get(node)
-            .and_then(|known| known.iter().min_by_key(|(at, offset)| (at - offset - agent_ns).abs()));
+        let nearest = self.0.get(node).and_then(|known| {
+            known.iter().min_by_key(|(at, offset)| (at - offset - agent_ns).abs())
+        });
         nearest.map_or(0, |(_, offset)| *offset)
     }
 }

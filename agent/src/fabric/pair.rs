@@ -79,9 +79,8 @@ impl Sent {
         let source = first.local_addr().map_err(FabricError::io("read the source port"))?;
         let dest = first.peer_addr().map_err(FabricError::io("read the peer's port"))?;
         let again = streams.iter().map(|stream| retransmits_of(stream).value());
-        let retransmits = again
-            .sum::<Option<u64>>()
-            .map_or(Reading::Absent(Absence::Failed), Reading::Value);
+        let retransmits =
+            again.sum::<Option<u64>>().map_or(Reading::Absent(Absence::Failed), Reading::Value);
         let (source_port, dest_port) = (source.port(), dest.port());
         Ok(Self { measured, source_port, dest_port, retransmits, congestion: congestion_of(first) })
     }

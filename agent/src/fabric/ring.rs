@@ -133,8 +133,12 @@ impl Ring {
         output: &mut [f32],
         halt: &Halt,
     ) -> Result<u64, FabricError> {
-        let layout =
-            Layout::new(self.rank, self.world_size, output.len(), knob("SEG", SEGMENT_BYTES) / ELEMENT);
+        let layout = Layout::new(
+            self.rank,
+            self.world_size,
+            output.len(),
+            knob("SEG", SEGMENT_BYTES) / ELEMENT,
+        );
         for scratch in &mut self.scratch {
             scratch.resize(layout.segment_elements(), 0.0);
         }
@@ -147,7 +151,8 @@ impl Ring {
             receiving: Cursor::default(),
             summed: 0,
             wrong: 0,
-            piece: knob("PIECE", PIECE_BYTES), spiece: knob("SPIECE", 1<<30),
+            piece: knob("PIECE", PIECE_BYTES),
+            spiece: knob("SPIECE", 1 << 30),
             ring: self,
         };
         pass.run(halt)?;
@@ -179,7 +184,8 @@ struct Pass<'a> {
     /// Elements of the receiving turn that are added and may be passed on.
     summed: usize,
     wrong: u64,
-    piece: usize, spiece: usize,
+    piece: usize,
+    spiece: usize,
 }
 
 impl Pass<'_> {
@@ -224,7 +230,7 @@ impl Pass<'_> {
             if self.sending.bytes < sendable {
                 let from = self.sending.bytes;
                 let source = self.source(range);
-                let bytes = &as_bytes(source)[from..sendable.min(from+self.spiece)];
+                let bytes = &as_bytes(source)[from..sendable.min(from + self.spiece)];
                 let sent = attempt("send", || (&self.ring.next).write(bytes))?;
                 if sent == 0 {
                     return Ok(moved);
@@ -395,4 +401,6 @@ fn as_bytes_mut(values: &mut [f32]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
 
-pub fn knob(n:&str,d:usize)->usize{ std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d) }
+pub fn knob(n: &str, d: usize) -> usize {
+    std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d)
+}

@@ -7,7 +7,7 @@ use crate::worker::{Output, Slot};
 
 /// One thing that happened.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// From the coordinator.
     Message(v1::CoordinatorMessage),
     /// From a sampler; `at_ns` is CLOCK_MONOTONIC when the reading was done.
@@ -20,7 +20,7 @@ pub enum Event {
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Loads down over the ramp first.
     Ramp,
     /// At once.

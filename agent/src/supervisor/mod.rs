@@ -18,7 +18,7 @@ use model::record::EventKind;
 use proto::v1;
 use tokio::sync::{Notify, mpsc};
 
-pub use event::{Event, Ending};
+pub(crate) use event::{Ending, Event};
 use run::Run;
 use status::LastWork;
 
@@ -41,10 +41,9 @@ const SPOOL_NS: u64 = 100_000_000;
 const IDLE_GRACE_NS: u64 = 500_000_000;
 
 /// What a supervisor is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     pub node: String,
     pub instance: String,
-    pub boot_id: String,
     pub devices: Vec<Device>,
     /// Sensors that this machine does not have.
     pub missing: Vec<(String, Absence)>,
@@ -63,7 +62,7 @@ pub struct Parts {
 }
 
 /// The supervisor.
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     parts: Parts,
     lease: Lease,
     guards: BTreeMap<u32, Guard>,
@@ -81,7 +80,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Boots idle.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let guards = parts
             .devices
             .iter()
@@ -104,7 +103,7 @@ impl Supervisor {
     }
 
     /// Runs until an [`Event::End`] was dealt with: loads down, workers gone.
-    pub fn run(mut self, events: &Receiver<Event>) {
+    pub(crate) fn run(mut self, events: &Receiver<Event>) {
         loop {
             match events.recv_timeout(self.patience()) {
                 Ok(event) => self.take(event),
@@ -121,7 +120,8 @@ impl Supervisor {
 
     fn patience(&self) -> Duration {
         let now_ns = monotonic_ns();
-        let deadlines = [self.lease.next_deadline(), self.run.as_ref().and_then(Run::next_deadline)];
+        let deadlines =
+            [self.lease.next_deadline(), self.run.as_ref().and_then(Run::next_deadline)];
         let nearest = deadlines.into_iter().flatten().min().unwrap_or(u64::MAX);
         TICK.min(Duration::from_nanos(nearest.saturating_sub(now_ns)))
     }
@@ -155,9 +155,9 @@ impl Supervisor {
             Some(Kind::Stop(stop)) if self.is_run(&stop.run_id) => {
                 let event = match stop.drop {
                     true => lease::Event::Drop,
-                    false => lease::Event::Stop {
-                        ramp_ns: Some(u64::from(stop.ramp_ms) * 1_000_000),
-                    },
+                    false => {
+                        lease::Event::Stop { ramp_ns: Some(u64::from(stop.ramp_ms) * 1_000_000) }
+                    }
                 };
                 if let Some(run) = &mut self.run {
                     run.stop_asked(stop.why);

@@ -67,10 +67,15 @@ impl Supervisor {
     fn start_worker(&mut self, slot: Slot, cores: &[u32]) -> std::io::Result<()> {
         self.generation += 1;
         let hear = self.parts.hear.clone();
-        let worker =
-            Worker::spawn(&self.parts.worker_line, slot, self.generation, cores, move |slot, generation, output| {
+        let worker = Worker::spawn(
+            &self.parts.worker_line,
+            slot,
+            self.generation,
+            cores,
+            move |slot, generation, output| {
                 let _ = hear.send(Event::Worker { slot, generation, output });
-            })?;
+            },
+        )?;
         self.workers.insert(slot, worker);
         Ok(())
     }
@@ -214,8 +219,10 @@ impl Supervisor {
         let end_ns = run.phases[place].end_ns;
         run.phases[place].ended = true;
         let heated = run.phases[place].waveform.is_some();
-        let handed_over =
-            run.phases.iter().any(|p| p.waveform.is_some() && p.start_ns >= end_ns && p.end_ns > now_ns);
+        let handed_over = run
+            .phases
+            .iter()
+            .any(|p| p.waveform.is_some() && p.start_ns >= end_ns && p.end_ns > now_ns);
         let ramp_ns = u64::from(run.prepare.ramp_ms) * 1_000_000;
         if heated && !handed_over {
             self.ramp_all(ramp_ns);
@@ -242,7 +249,8 @@ impl Supervisor {
         for slot in heating {
             self.tell(slot, command.clone());
             if let Some(worker) = self.workers.get_mut(&slot) {
-                worker.kill_at_ns = Some(worker.kill_at_ns.map_or(kill_at_ns, |at| at.min(kill_at_ns)));
+                worker.kill_at_ns =
+                    Some(worker.kill_at_ns.map_or(kill_at_ns, |at| at.min(kill_at_ns)));
             }
         }
     }

@@ -8,8 +8,8 @@ use model::record::{Event as Happening, EventKind, Loss, Record, Sample, Start, 
 use proto::convert::{record_from_wire, records_to_bytes};
 use proto::v1;
 
-use super::status::LastWork;
 use super::Supervisor;
+use super::status::LastWork;
 use crate::clock::monotonic_ns;
 use crate::hardware::Sensed;
 use crate::spool::{Spool, SpoolError, StreamKey};

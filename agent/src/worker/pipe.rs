@@ -11,7 +11,7 @@ const FRAME_BYTES_MAX: usize = 1024 * 1024;
 ///
 /// # Errors
 /// When the pipe is closed or broken.
-pub fn write_frame(pipe: &mut impl Write, message: &impl Message) -> io::Result<()> {
+pub(super) fn write_frame(pipe: &mut impl Write, message: &impl Message) -> io::Result<()> {
     let body = message.encode_to_vec();
     let mut frame = Vec::with_capacity(body.len() + 4);
     frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
@@ -23,7 +23,7 @@ pub fn write_frame(pipe: &mut impl Write, message: &impl Message) -> io::Result<
 ///
 /// # Errors
 /// When the pipe breaks inside a message or the bytes are no message.
-pub fn read_frame<M: Message + Default>(pipe: &mut impl Read) -> io::Result<Option<M>> {
+pub(super) fn read_frame<M: Message + Default>(pipe: &mut impl Read) -> io::Result<Option<M>> {
     let mut length = [0; 4];
     match pipe.read_exact(&mut length) {
         Ok(()) => {}

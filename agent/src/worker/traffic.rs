@@ -10,16 +10,16 @@ use proto::v1;
 use crate::fabric::endpoint::{EndpointConfig, STALL_NS};
 use crate::fabric::hello::Token;
 use crate::fabric::socket::Tuning;
-use crate::fabric::{
-    FabricCommand, FabricOrder, FabricReport, PeerAddress, ProbePlan, Traffic,
-};
+use crate::fabric::{FabricCommand, FabricOrder, FabricReport, PeerAddress, ProbePlan, Traffic};
 
 /// A probe every millisecond, to the peers in turn: 10^4 samples, what a p99.9 needs, in
 /// ten seconds, and a load of its own below a thousandth of a core.
 const PROBE_INTERVAL_NS: u64 = 1_000_000;
 
 /// Where to listen, when the command says so.
-pub(super) fn endpoint(command: &v1::worker_command::Kind) -> Option<Result<EndpointConfig, String>> {
+pub(super) fn endpoint(
+    command: &v1::worker_command::Kind,
+) -> Option<Result<EndpointConfig, String>> {
     let v1::worker_command::Kind::Listen(listen) = command else { return None };
     let config = || {
         let address: SocketAddr =
@@ -95,7 +95,16 @@ pub(super) fn report(report: FabricReport) -> v1::WorkerReport {
 fn record(report: FabricReport) -> Record {
     match report {
         FabricReport::Collective {
-            from_ns, to_ns, phase, op, bytes, rank, world_size, operations, wrong, durations,
+            from_ns,
+            to_ns,
+            phase,
+            op,
+            bytes,
+            rank,
+            world_size,
+            operations,
+            wrong,
+            durations,
         } => Record::Collective(CollectiveWindow {
             from_ns: from_ns as i64,
             to_ns: to_ns as i64,
@@ -109,8 +118,18 @@ fn record(report: FabricReport) -> Record {
             durations,
         }),
         FabricReport::Transfer {
-            at_ns, phase, round, peer, source_port, dest_port, seconds, bytes, streams, both_ways,
-            retransmits, congestion,
+            at_ns,
+            phase,
+            round,
+            peer,
+            source_port,
+            dest_port,
+            seconds,
+            bytes,
+            streams,
+            both_ways,
+            retransmits,
+            congestion,
         } => Record::Transfer(Transfer {
             time_ns: at_ns as i64,
             phase,

@@ -49,6 +49,8 @@ fn locate(run: &str, state_dir: &Path) -> Result<PathBuf, Failure> {
     match found.as_slice() {
         [one] => Ok(PathBuf::from(&one.folder)),
         [] => Err(Failure::usage(format!("{run}: no such run in {}", state_dir.display()))),
-        many => Err(Failure::usage(format!("{run}: {} runs begin so; write more of it", many.len()))),
+        many => {
+            Err(Failure::usage(format!("{run}: {} runs begin so; write more of it", many.len())))
+        }
     }
 }

@@ -21,7 +21,10 @@ pub async fn run(options: ListOptions) -> Result<ExitCode, Failure> {
         output::line(&serde_json::json!({ "runs": runs }).to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(&format!("{:<34} {:<12} {:<10} {:<13} {:>7}  STARTED", "RUN", "PLAN", "STATE", "VERDICT", "SECONDS"))?;
+    output::line(&format!(
+        "{:<34} {:<12} {:<10} {:<13} {:>7}  STARTED",
+        "RUN", "PLAN", "STATE", "VERDICT", "SECONDS"
+    ))?;
     for run in &runs {
         let verdict = if run.verdict.is_empty() { "-" } else { &run.verdict };
         let seconds = match run.ended_ns {
@@ -30,7 +33,10 @@ pub async fn run(options: ListOptions) -> Result<ExitCode, Failure> {
         };
         output::line(&format!(
             "{:<34} {:<12} {:<10} {verdict:<13} {seconds:>7}  {}",
-            run.run_id, run.plan, run.state, utc(run.started_ns)
+            run.run_id,
+            run.plan,
+            run.state,
+            utc(run.started_ns)
         ))?;
     }
     Ok(ExitCode::SUCCESS)

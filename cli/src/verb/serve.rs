@@ -31,7 +31,9 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let coordinator = Coordinator::start(config, listener).map_err(Failure::infrastructure)?;
     eprintln!("serving on {}, state in {}", coordinator.address, state_dir.display());
     for run in &coordinator.suspended {
-        eprintln!("run {run} was cut off and is suspended: `loadbank resume {run}` brings heat back");
+        eprintln!(
+            "run {run} was cut off and is suspended: `loadbank resume {run}` brings heat back"
+        );
     }
     wait_for_signal().await;
     leave(coordinator).await;
@@ -43,16 +45,17 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
 /// # Errors
 /// When the address is none, is not loopback, or is in use.
 pub async fn listen(address: &str, insecure_loopback: bool) -> Result<TcpListener, Failure> {
-    let resolved: SocketAddr = address
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .ok_or_else(|| Failure::usage(format!("--listen {address}: an address is HOST:PORT")))?;
+    let resolved: SocketAddr =
+        address.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
+            Failure::usage(format!("--listen {address}: an address is HOST:PORT"))
+        })?;
     check_plain_text(resolved.ip(), insecure_loopback)
         .map_err(|why| Failure::usage(format!("--listen {address}: {why}")))?;
     TcpListener::bind(resolved).await.map_err(|error| {
         let mend = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "; another coordinator may serve there: choose another port with --listen",
+            std::io::ErrorKind::AddrInUse => {
+                "; another coordinator may serve there: choose another port with --listen"
+            }
             _ => "",
         };
         Failure::infrastructure(format!("--listen {address}: {error}{mend}"))

@@ -15,8 +15,7 @@ use crate::{follow, output};
 /// When no such run is active, or no coordinator answers.
 pub async fn run(options: StopOptions) -> Result<ExitCode, Failure> {
     let mut client = connect(&options.target).await?;
-    let request =
-        v1::StopRequest { run_id: options.run, now: options.now, who: follow::who() };
+    let request = v1::StopRequest { run_id: options.run, now: options.now, who: follow::who() };
     let reply = client.stop(request).await?.into_inner();
     let words = match options.json {
         true => serde_json::json!({ "run": reply.run_id, "state": reply.state }).to_string(),

@@ -27,7 +27,10 @@ pub async fn run(options: WatchOptions) -> Result<ExitCode, Failure> {
         if status.ended {
             progress.finish();
             if !options.json {
-                output::line(&format!("run {} {} {}", status.run_id, status.state, status.message))?;
+                output::line(&format!(
+                    "run {} {} {}",
+                    status.run_id, status.state, status.message
+                ))?;
             }
         }
     }

@@ -451,7 +451,10 @@ mod tests {
                 injected: true,
                 text: "bits".into(),
             }),
-            Record::Loss(Loss { time_ns: 1, instance: String::new(), from_seq: 2,
+            Record::Loss(Loss {
+                time_ns: 1,
+                instance: String::new(),
+                from_seq: 2,
                 to_seq: 3,
                 records: 4,
                 why: "full".into(),
