@@ -102,6 +102,14 @@ pub(crate) fn device_suspect(device: &DeviceId) -> Suspect {
     Suspect::new("device", device.to_string())
 }
 
+/// The device that an event names, or its node where it names none.
+pub(crate) fn place_suspect(node: &NodeName, device: Option<u32>) -> Suspect {
+    device.map_or_else(
+        || node_suspect(node),
+        |index| device_suspect(&DeviceId { node: node.clone(), index }),
+    )
+}
+
 /// Names in one line: the first few, then how many more.
 pub(crate) fn list<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
     /// More names than a person reads in a sentence.

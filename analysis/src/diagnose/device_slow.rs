@@ -1,4 +1,4 @@
-//! A device that does less than its likes: same model, same kernel, same phase.
+//! A device that does less than its likes: same model, same cores, same kernel, same phase.
 //!
 //! Standing rules.
 //! * A cohort of four or more: `confirmed` when the device is at least 3 % below the
@@ -25,8 +25,15 @@ const LEAST_DEFICIT: f64 = 0.03;
 /// Two or three devices must differ by more than neighbours usually do (p5 to p95: 5 %).
 const LEAST_DEFICIT_SMALL: f64 = 0.10;
 
-/// Model, kernel, phase.
-type CohortKey = (String, Kernel, String);
+/// What makes devices comparable.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct CohortKey {
+    model: String,
+    /// A device that was given fewer cores is not slow.
+    cores: u32,
+    kernel: Kernel,
+    phase: String,
+}
 
 /// One device's place in one cohort.
 struct Slow {
@@ -72,7 +79,12 @@ fn cohorts(case: &Case) -> BTreeMap<CohortKey, Vec<(DeviceId, f64)>> {
             for (phase, seen) in phases {
                 for (kernel, work) in &seen.work {
                     let Some(rate) = rate(*kernel, work) else { continue };
-                    let key = (case.model(&device), *kernel, phase.clone());
+                    let key = CohortKey {
+                        model: case.model(&device),
+                        cores: work.cores,
+                        kernel: *kernel,
+                        phase: phase.clone(),
+                    };
                     cohorts.entry(key).or_default().push((device.clone(), rate));
                 }
             }
@@ -104,10 +116,10 @@ fn found(device: &DeviceId, places: &[Slow]) -> Option<Finding> {
         draft(FindingKind::DeviceSlow, Blame::Device, standing, device_suspect(device));
     finding.cannot_exclude = vec![node_suspect(&device.node)];
     finding.effect = Some(Effect {
-        metric: format!("rate_{}", worst.key.1.word()),
+        metric: format!("rate_{}", worst.key.kernel.word()),
         relative: Some(worst.place.relative),
         absolute: Some(worst.value - worst.place.reference),
-        unit: unit(worst.key.1).to_owned(),
+        unit: unit(worst.key.kernel).to_owned(),
     });
     let members = u32::try_from(worst.members).unwrap_or(u32::MAX);
     finding.members = Some(Members { hit: 1, reporting: members, total: members });
@@ -129,7 +141,7 @@ fn found(device: &DeviceId, places: &[Slow]) -> Option<Finding> {
 }
 
 fn line(slow: &Slow) -> String {
-    let (_, kernel, phase) = &slow.key;
+    let CohortKey { kernel, phase, .. } = &slow.key;
     let z = slow.place.z.map_or("no z from so few".to_owned(), |z| {
         let (_, believed) = limits(slow.members);
         format!("robust z {z:.1}, limit {believed:.1}")

@@ -57,6 +57,7 @@ impl Gap {
 pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
     let mut gaps = attendance(case);
     gaps.extend(compute(case));
+    gaps.extend(rates(case));
     gaps.extend(load_seconds(case));
     gaps.extend(lost_records(case));
     gaps.extend(sensors(case));
@@ -121,6 +122,19 @@ fn compute(case: &Case) -> Vec<Gap> {
         gaps.push(Gap::new("compute_verified", why, concerns));
     }
     gaps
+}
+
+/// Rates come from windows at full level in hold phases; a device without any has no rate.
+fn rates(case: &Case) -> Option<Gap> {
+    let rated = |device: &DeviceId| {
+        let phases = case.device(device).into_iter().flat_map(|phases| phases.values());
+        phases.flat_map(|phase| phase.work.values()).any(|work| work.gflops.count() > 0)
+    };
+    let without: Vec<DeviceId> = case.devices().into_iter().filter(|d| !rated(d)).collect();
+    (!without.is_empty()).then(|| {
+        let why = format!("no window at full level in a hold phase from {}", list(without));
+        Gap::new("gflops", why, Concern::Nobody)
+    })
 }
 
 fn load_seconds(case: &Case) -> Option<Gap> {

@@ -230,6 +230,42 @@ fn a_slow_pair_is_watched_and_names_both_ends() {
 }
 
 #[test]
+fn lost_probes_are_watched() {
+    let report = after(2, |s| {
+        s.change(|node, record| {
+            if let (true, Record::Latency(latency)) = (node.0 == "n1", record) {
+                latency.lost = 9;
+            }
+        });
+    });
+    let found = of_kind(&report, FindingKind::HostIo);
+    assert_eq!((found.len(), found[0].standing), (1, Standing::Watch));
+    assert_eq!(value(&report, "rtt_idle_lost", "n1>n2"), Some(9.0));
+    assert_eq!(report.verdict, Verdict::Ready);
+}
+
+#[test]
+fn an_event_without_a_device_accuses_no_device() {
+    for kind in [EventKind::Sdc, EventKind::WorkerDied, EventKind::GuardTrip] {
+        let report = after(2, |s| s.event(&node(0), kind, "fp64", "somewhere").device = None);
+        assert_eq!(report.findings[0].suspect, Suspect::new("node", "n1"), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_device_with_fewer_cores_is_not_slow() {
+    let report = after(4, |s| {
+        s.slow(&node(0), 0.5);
+        s.change(|node, record| {
+            if let (true, Record::Work(work)) = (node.0 == "n1", record) {
+                work.cores = 4;
+            }
+        });
+    });
+    assert_eq!(report.findings, []);
+}
+
+#[test]
 fn dead_workers_and_guard_trips_are_device_errors() {
     for kind in [EventKind::WorkerDied, EventKind::GuardTrip] {
         let report = after(2, |s| {

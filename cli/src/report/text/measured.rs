@@ -102,8 +102,11 @@ fn sensors(lines: &[Measured]) -> Table {
     table
 }
 
+/// Achieved and commanded share.
+type Duty = (Option<f64>, Option<f64>);
+
 fn duty(lines: &[Measured]) -> Table {
-    let mut cells: BTreeMap<(&str, &str), (Option<f64>, Option<f64>)> = BTreeMap::new();
+    let mut cells: BTreeMap<(&str, &str), Duty> = BTreeMap::new();
     for line in lines {
         let cell = cells.entry((&line.at.id, phase(line)));
         match line.what.as_str() {
