@@ -10,6 +10,7 @@ use model::{DeviceId, NodeName, RunFacts};
 
 use crate::digest::device::DeviceEvidence;
 use crate::digest::events::{EventGroup, EventKey};
+use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair};
 use crate::digest::{Evidence, Seen};
 
 /// What a witness is shown.
@@ -68,6 +69,16 @@ impl<'a> Case<'a> {
                 .iter()
                 .filter(move |(key, _)| key.kind == kind)
                 .map(move |(key, group)| (node, key, group))
+        })
+    }
+
+    /// Round trips of each pair in each state.
+    pub(crate) fn round_trips(
+        &self,
+    ) -> impl Iterator<Item = (&'a Pair, bool, &'a LatencyEvidence)> + use<'a> {
+        self.seen.latencies.iter().filter_map(|(key, seen)| match key {
+            LatencyKey::Pair { pair, loaded } => Some((pair, *loaded, seen)),
+            LatencyKey::Phase { .. } => None,
         })
     }
 

@@ -201,8 +201,8 @@ fn slow_pair(phase: &str, pair: &Pair, rate: f64, usual: f64, pairs: usize) -> F
 /// host that answers has no time.
 fn lost_probes(case: &Case) -> Vec<Finding> {
     let mut pairs: BTreeMap<&Pair, (u64, u64)> = BTreeMap::new();
-    for (key, seen) in &case.seen.latencies {
-        let sums = pairs.entry(&key.pair).or_default();
+    for (pair, _, seen) in case.round_trips() {
+        let sums = pairs.entry(pair).or_default();
         sums.0 = sums.0.saturating_add(seen.lost);
         sums.1 = sums.1.saturating_add(seen.histogram.count());
     }

@@ -3,7 +3,7 @@
 //! Standing rules.
 //! * A cohort of four or more: `confirmed` when the device is at least 3 % below the
 //!   cohort's middle and its robust z passes the 1 % limit of that size; `watch` when it
-//!   passes the 5 % limit only.
+//!   passes the 5 % limit only. More than 20 % below, the 5 % limit confirms.
 //! * Two or three devices: nothing says which of them is normal. `watch`, when one is more
 //!   than 10 % below the middle of the others.
 //! * Half of a cohort slow together is no device's fault; the median then sits between and
@@ -22,6 +22,9 @@ use crate::digest::work::WorkEvidence;
 /// A smaller deficit is not worth a swap whatever its z: healthy V100s differ by 2 %
 /// (one standard deviation, facility notes on Longhorn), gates elsewhere sit at 3 to 5 %.
 const LEAST_DEFICIT: f64 = 0.03;
+/// So far below, the 5 % limit is enough: healthy V100s lie within 5 % (p5 to p95), and only
+/// the smallness of the cohort keeps its z low.
+const GROSS_DEFICIT: f64 = 0.20;
 /// Two or three devices must differ by more than neighbours usually do (p5 to p95: 5 %).
 const LEAST_DEFICIT_SMALL: f64 = 0.10;
 
@@ -102,6 +105,7 @@ fn standing(place: Place, members: usize) -> Option<Standing> {
     match z {
         _ if deficit < LEAST_DEFICIT => None,
         z if z > believed => Some(Standing::Confirmed),
+        z if z > doubted && deficit > GROSS_DEFICIT => Some(Standing::Confirmed),
         z if z > doubted => Some(Standing::Watch),
         _ => None,
     }

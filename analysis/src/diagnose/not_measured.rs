@@ -12,6 +12,7 @@ use model::{Absence, DeviceId, NodeName};
 
 use crate::case::{Case, list};
 use crate::digest::device::DevicePhase;
+use crate::digest::fabric::LatencyEvidence;
 use crate::digest::series::Series;
 
 /// Medians of a run that lost more than this share of its records are not believed: the
@@ -239,8 +240,8 @@ fn data_plane(case: &Case) -> Vec<Gap> {
     }
     let mut gaps = Vec::new();
     let mut heard: BTreeSet<&NodeName> = BTreeSet::new();
-    for (key, _) in case.seen.latencies.iter().filter(|(_, seen)| seen.histogram.count() > 0) {
-        heard.extend([&key.pair.from, &key.pair.to]);
+    for (pair, _, _) in case.round_trips().filter(|(_, _, seen)| seen.histogram.count() > 0) {
+        heard.extend([&pair.from, &pair.to]);
     }
     for ((pair, _), _) in case.seen.transfers.iter().filter(|(_, t)| t.gb_per_s.count() > 0) {
         heard.extend([&pair.from, &pair.to]);
@@ -251,8 +252,8 @@ fn data_plane(case: &Case) -> Vec<Gap> {
         gaps.push(Gap::new("data_plane", why, concerns));
     }
     for (loaded, what) in [(false, "rtt_idle"), (true, "rtt_loaded")] {
-        let mut latencies = case.seen.latencies.iter().filter(|(key, _)| key.loaded == loaded);
-        if !latencies.any(|(_, seen)| seen.histogram.count() > 0) {
+        let answered = |seen: &LatencyEvidence| seen.histogram.count() > 0;
+        if !case.round_trips().any(|(_, state, seen)| state == loaded && answered(seen)) {
             gaps.push(Gap::new(what, "no probe was answered in this state", Concern::Nobody));
         }
     }

@@ -126,6 +126,21 @@ fn slowness_needs_a_cohort_to_be_confirmed() {
 }
 
 #[test]
+fn among_unlike_devices_a_small_deficit_is_watched_and_a_gross_one_believed() {
+    let table = [(0.9, 0.007, Standing::Watch), (0.75, 0.015, Standing::Confirmed)];
+    for (share, spread, expected) in table {
+        let report = after(4, |s| {
+            s.slow(&node(0), share);
+            s.slow(&node(1), 1.0 - spread);
+            s.slow(&node(3), 1.0 + spread);
+        });
+        let found = of_kind(&report, FindingKind::DeviceSlow);
+        let standings: Vec<_> = found.iter().map(|f| (f.suspect.id.as_str(), f.standing)).collect();
+        assert_eq!(standings, [("n1/0", expected)], "{share}");
+    }
+}
+
+#[test]
 fn devices_of_another_model_are_no_cohort() {
     let report = after(5, |s| {
         s.slow(&node(0), 0.5);
