@@ -10,6 +10,7 @@ use model::{DeviceId, NodeName, RunFacts};
 
 use crate::digest::device::DeviceEvidence;
 use crate::digest::events::{EventGroup, EventKey};
+use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair};
 use crate::digest::{Evidence, Seen};
 
 /// What a witness is shown.
@@ -71,6 +72,16 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Round trips of each pair in each state.
+    pub(crate) fn round_trips(
+        &self,
+    ) -> impl Iterator<Item = (&'a Pair, bool, &'a LatencyEvidence)> + use<'a> {
+        self.seen.latencies.iter().filter_map(|(key, seen)| match key {
+            LatencyKey::Pair { pair, loaded } => Some((pair, *loaded, seen)),
+            LatencyKey::Phase { .. } => None,
+        })
+    }
+
     /// Nodes that fell silent during the run.
     pub(crate) fn lost_nodes(&self) -> BTreeSet<NodeName> {
         let lost = self.facts.nodes.iter().filter(|(_, facts)| facts.lost.is_some());
@@ -100,6 +111,14 @@ pub(crate) fn node_suspect(node: &NodeName) -> Suspect {
 /// The suspect that is a device.
 pub(crate) fn device_suspect(device: &DeviceId) -> Suspect {
     Suspect::new("device", device.to_string())
+}
+
+/// The device that an event names, or its node where it names none.
+pub(crate) fn place_suspect(node: &NodeName, device: Option<u32>) -> Suspect {
+    device.map_or_else(
+        || node_suspect(node),
+        |index| device_suspect(&DeviceId { node: node.clone(), index }),
+    )
 }
 
 /// Names in one line: the first few, then how many more.

@@ -25,8 +25,8 @@ fn check(name: &str, scenario: &Scenario) {
         assert!(line.chars().count() <= 80, "{line}");
     }
     insta::assert_snapshot!(format!("{name}_text"), text);
-    let json = json::pretty(&report).unwrap();
-    let back: Report = serde_json::from_str(&json).unwrap();
+    let json = json::pretty(&report).expect("a report is JSON");
+    let back: Report = serde_json::from_str(&json).expect("and back");
     assert_eq!(back, report, "the JSON form keeps everything");
     insta::assert_snapshot!(format!("{name}_json"), json);
 }

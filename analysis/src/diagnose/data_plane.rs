@@ -16,6 +16,10 @@ use crate::digest::fabric::{CollectiveKey, Pair, Ranks};
 const SLOW_PAIR_SHARE: f64 = 0.5;
 /// Fewer pairs have no usual speed.
 const LEAST_PAIRS: usize = 4;
+/// Lost probes worth a look: a share above what a short burst of other traffic costs, and
+/// more than a start or a stop may swallow.
+const LOST_PROBE_SHARE: f64 = 0.01;
+const LEAST_LOST_PROBES: u64 = 10;
 /// Suspects named beside a wrong collective; beyond, the fleet stands for them.
 const RIVALS_NAMED: usize = 8;
 
@@ -23,6 +27,7 @@ pub(super) fn testify(case: &Case) -> Vec<Finding> {
     let mut findings = failed(case);
     findings.extend(wrong(case));
     findings.extend(slow_pairs(case));
+    findings.extend(lost_probes(case));
     findings
 }
 
@@ -43,7 +48,7 @@ fn failed_on(case: &Case, node: &NodeName, groups: &[(&EventKey, &EventGroup)]) 
     let mut finding = draft(FindingKind::HostIo, Blame::Host, graded, node_suspect(node));
     finding.injected = groups.iter().all(|(key, _)| key.injected);
     for (key, group) in groups {
-        let texts = list(group.examples.iter().map(|(_, text)| text));
+        let texts = group.texts();
         let count = plural(group.count, "failure");
         finding.evidence.push(format!("{}: {count}: {texts}", phase_name(&key.phase)));
     }
@@ -134,7 +139,7 @@ fn wrong_event(node: &NodeName, key: &EventKey, group: &EventGroup) -> Finding {
     let mut finding = draft_wrong(node_suspect(node));
     finding.injected = key.injected;
     finding.cannot_exclude = vec![Suspect::new("fleet", "all")];
-    let texts = list(group.examples.iter().map(|(_, text)| text));
+    let texts = group.texts();
     let count = plural(group.count, "wrong result");
     finding.evidence.push(format!("{}: {count}: {texts}", phase_name(&key.phase)));
     finding
@@ -190,4 +195,37 @@ fn slow_pair(phase: &str, pair: &Pair, rate: f64, usual: f64, pairs: usize) -> F
         pair.from, pair.to
     ));
     finding
+}
+
+/// Probes without an answer, idle or loaded. Only watched: a probe also gets lost when the
+/// host that answers has no time.
+fn lost_probes(case: &Case) -> Vec<Finding> {
+    let mut pairs: BTreeMap<&Pair, (u64, u64)> = BTreeMap::new();
+    for (pair, _, seen) in case.round_trips() {
+        let sums = pairs.entry(pair).or_default();
+        sums.0 = sums.0.saturating_add(seen.lost);
+        sums.1 = sums.1.saturating_add(seen.histogram.count());
+    }
+    let share = |lost: u64, answered: u64| lost as f64 / (lost as f64 + answered as f64);
+    let worth = |(lost, answered): (u64, u64)| {
+        lost >= LEAST_LOST_PROBES && share(lost, answered) > LOST_PROBE_SHARE
+    };
+    let found = |(pair, (lost, answered)): (&Pair, (u64, u64))| {
+        let graded = (Standing::Watch, Severity::Major);
+        let suspect = Suspect::new("link", pair.to_string());
+        let mut finding = draft(FindingKind::HostIo, Blame::Host, graded, suspect);
+        finding.cannot_exclude = vec![node_suspect(&pair.from), node_suspect(&pair.to)];
+        finding.effect = Some(Effect {
+            metric: "rtt_lost".to_owned(),
+            relative: Some(share(lost, answered)),
+            absolute: Some(lost as f64),
+            unit: "probes".to_owned(),
+        });
+        finding.evidence = vec![format!("{lost} probes lost beside {answered} answered")];
+        finding.action = format!("compare drops and counters of both ends of {pair}");
+        finding.next_experiment =
+            Some(format!("probe {} and {} from a third node, idle and loaded", pair.from, pair.to));
+        finding
+    };
+    pairs.into_iter().filter(|(_, sums)| worth(*sums)).map(found).collect()
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use model::DeviceId;
+use model::NodeName;
 use model::finding::{Blame, Finding, FindingKind, Severity, Standing};
 use model::record::EventKind;
 
 use super::{draft, phase_name};
-use crate::case::{Case, device_suspect, list, node_suspect, plural};
+use crate::case::{Case, node_suspect, place_suspect, plural};
 use crate::digest::events::{EventGroup, EventKey};
 
 type Groups<'a> = Vec<(&'a EventKey, &'a EventGroup)>;
@@ -16,26 +16,28 @@ pub(super) fn testify(case: &Case) -> Vec<Finding> {
     [EventKind::WorkerDied, EventKind::GuardTrip]
         .into_iter()
         .flat_map(|kind| {
-            let mut devices: BTreeMap<DeviceId, Groups> = BTreeMap::new();
+            let mut places: BTreeMap<(&NodeName, Option<u32>), Groups> = BTreeMap::new();
             for (node, key, group) in case.events(kind) {
-                let device = DeviceId { node: node.clone(), index: key.device.unwrap_or(0) };
-                devices.entry(device).or_default().push((key, group));
+                places.entry((node, key.device)).or_default().push((key, group));
             }
-            devices.into_iter().map(move |(device, groups)| found(kind, &device, &groups))
+            places
+                .into_iter()
+                .map(move |((node, device), groups)| found(kind, node, device, &groups))
         })
         .collect()
 }
 
-fn found(kind: EventKind, device: &DeviceId, groups: &Groups) -> Finding {
+fn found(kind: EventKind, node: &NodeName, device: Option<u32>, groups: &Groups) -> Finding {
+    let suspect = place_suspect(node, device);
+    let device = suspect.id.clone();
     let standing = (Standing::Confirmed, Severity::Major);
-    let mut finding =
-        draft(FindingKind::DeviceError, Blame::Device, standing, device_suspect(device));
+    let mut finding = draft(FindingKind::DeviceError, Blame::Device, standing, suspect);
     finding.injected = groups.iter().all(|(key, _)| key.injected);
     let noun = if kind == EventKind::GuardTrip { "guard trip" } else { "dead worker" };
     finding.evidence = groups
         .iter()
         .map(|(key, group)| {
-            let texts = list(group.examples.iter().map(|(_, text)| text));
+            let texts = group.texts();
             format!("{}: {}: {texts}", phase_name(&key.phase), plural(group.count, noun))
         })
         .collect();
@@ -46,9 +48,10 @@ fn found(kind: EventKind, device: &DeviceId, groups: &Groups) -> Finding {
         )
     } else {
         // A worker also dies of what is around it: out of memory, a driver, a person.
-        finding.cannot_exclude = vec![node_suspect(&device.node)];
+        finding.cannot_exclude = vec![node_suspect(node)];
+        finding.cannot_exclude.retain(|rival| *rival != finding.suspect);
         (
-            format!("read the kernel log of {} around this time", device.node),
+            format!("read the kernel log of {node} around this time"),
             format!("run {device} alone: a worker that dies again accuses the device"),
         )
     };

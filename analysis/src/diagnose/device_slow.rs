@@ -1,9 +1,9 @@
-//! A device that does less than its likes: same model, same kernel, same phase.
+//! A device that does less than its likes: same model, same cores, same kernel, same phase.
 //!
 //! Standing rules.
 //! * A cohort of four or more: `confirmed` when the device is at least 3 % below the
 //!   cohort's middle and its robust z passes the 1 % limit of that size; `watch` when it
-//!   passes the 5 % limit only.
+//!   passes the 5 % limit only. More than 20 % below, the 5 % limit confirms.
 //! * Two or three devices: nothing says which of them is normal. `watch`, when one is more
 //!   than 10 % below the middle of the others.
 //! * Half of a cohort slow together is no device's fault; the median then sits between and
@@ -22,11 +22,21 @@ use crate::digest::work::WorkEvidence;
 /// A smaller deficit is not worth a swap whatever its z: healthy V100s differ by 2 %
 /// (one standard deviation, facility notes on Longhorn), gates elsewhere sit at 3 to 5 %.
 const LEAST_DEFICIT: f64 = 0.03;
+/// So far below, the 5 % limit is enough: healthy V100s lie within 5 % (p5 to p95), and only
+/// the smallness of the cohort keeps its z low.
+const GROSS_DEFICIT: f64 = 0.20;
 /// Two or three devices must differ by more than neighbours usually do (p5 to p95: 5 %).
 const LEAST_DEFICIT_SMALL: f64 = 0.10;
 
-/// Model, kernel, phase.
-type CohortKey = (String, Kernel, String);
+/// What makes devices comparable.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct CohortKey {
+    model: String,
+    /// A device that was given fewer cores is not slow.
+    cores: u32,
+    kernel: Kernel,
+    phase: String,
+}
 
 /// One device's place in one cohort.
 struct Slow {
@@ -72,7 +82,12 @@ fn cohorts(case: &Case) -> BTreeMap<CohortKey, Vec<(DeviceId, f64)>> {
             for (phase, seen) in phases {
                 for (kernel, work) in &seen.work {
                     let Some(rate) = rate(*kernel, work) else { continue };
-                    let key = (case.model(&device), *kernel, phase.clone());
+                    let key = CohortKey {
+                        model: case.model(&device),
+                        cores: work.cores,
+                        kernel: *kernel,
+                        phase: phase.clone(),
+                    };
                     cohorts.entry(key).or_default().push((device.clone(), rate));
                 }
             }
@@ -90,6 +105,7 @@ fn standing(place: Place, members: usize) -> Option<Standing> {
     match z {
         _ if deficit < LEAST_DEFICIT => None,
         z if z > believed => Some(Standing::Confirmed),
+        z if z > doubted && deficit > GROSS_DEFICIT => Some(Standing::Confirmed),
         z if z > doubted => Some(Standing::Watch),
         _ => None,
     }
@@ -104,10 +120,10 @@ fn found(device: &DeviceId, places: &[Slow]) -> Option<Finding> {
         draft(FindingKind::DeviceSlow, Blame::Device, standing, device_suspect(device));
     finding.cannot_exclude = vec![node_suspect(&device.node)];
     finding.effect = Some(Effect {
-        metric: format!("rate_{}", worst.key.1.word()),
+        metric: format!("rate_{}", worst.key.kernel.word()),
         relative: Some(worst.place.relative),
         absolute: Some(worst.value - worst.place.reference),
-        unit: unit(worst.key.1).to_owned(),
+        unit: unit(worst.key.kernel).to_owned(),
     });
     let members = u32::try_from(worst.members).unwrap_or(u32::MAX);
     finding.members = Some(Members { hit: 1, reporting: members, total: members });
@@ -129,7 +145,7 @@ fn found(device: &DeviceId, places: &[Slow]) -> Option<Finding> {
 }
 
 fn line(slow: &Slow) -> String {
-    let (_, kernel, phase) = &slow.key;
+    let CohortKey { kernel, phase, .. } = &slow.key;
     let z = slow.place.z.map_or("no z from so few".to_owned(), |z| {
         let (_, believed) = limits(slow.members);
         format!("robust z {z:.1}, limit {believed:.1}")

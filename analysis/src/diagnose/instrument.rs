@@ -156,7 +156,7 @@ fn events(case: &Case) -> Vec<Finding> {
             let groups = evidence.events.iter().filter(|(key, _)| key.kind == kind);
             let mut lines: Vec<String> = groups
                 .map(|(key, group)| {
-                    let texts = list(group.examples.iter().map(|(_, text)| text));
+                    let texts = group.texts();
                     let times = plural(group.count, "time");
                     format!("{headline}, {}, {times}: {texts}", phase_name(&key.phase))
                 })

@@ -33,6 +33,18 @@ pub struct EventGroup {
 }
 
 impl EventGroup {
+    /// The kept texts in one line, each once, the earliest first.
+    #[must_use]
+    pub fn texts(&self) -> String {
+        let mut texts: Vec<&str> = Vec::new();
+        for (_, text) in &self.examples {
+            if !texts.contains(&text.as_str()) {
+                texts.push(text);
+            }
+        }
+        texts.join("; ")
+    }
+
     pub(super) fn of(event: &Event) -> Self {
         let text = event.text.chars().take(TEXT_CHARS).collect();
         Self {

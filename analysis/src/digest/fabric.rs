@@ -21,16 +21,22 @@ impl std::fmt::Display for Pair {
     }
 }
 
-/// Which latencies may be added up: never idle with loaded.
+/// Which latencies may be added up: never idle with loaded. A histogram is 11 KiB, so the
+/// evidence holds one for each pair and one for each phase, never one for both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LatencyKey {
-    pub pair: Pair,
-    pub loaded: bool,
-    /// The word of the phase's kind, empty outside of phases.
-    pub class: &'static str,
+pub enum LatencyKey {
+    Pair {
+        pair: Pair,
+        loaded: bool,
+    },
+    /// All pairs together.
+    Phase {
+        phase: String,
+        loaded: bool,
+    },
 }
 
-/// Round trips of one pair in one state.
+/// Round trips of one pair or phase in one state.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LatencyEvidence {
     pub histogram: LatencyHistogram,

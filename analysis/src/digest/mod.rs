@@ -143,9 +143,11 @@ impl Digest {
             Record::Event(event) => self.add_event(node, event),
             Record::Latency(latency) => {
                 let pair = Pair { from: node.clone(), to: latency.peer.clone() };
-                let class = self.phases.get(&latency.phase).map_or("", |kind| kind.word());
-                let key = LatencyKey { pair, loaded: latency.loaded, class };
-                self.seen.latencies.entry(key).or_default().add(latency);
+                let (loaded, phase) = (latency.loaded, self.phase(&latency.phase));
+                for key in [LatencyKey::Pair { pair, loaded }, LatencyKey::Phase { phase, loaded }]
+                {
+                    self.seen.latencies.entry(key).or_default().add(latency);
+                }
             }
             Record::Transfer(transfer) => {
                 let pair = Pair { from: node.clone(), to: transfer.peer.clone() };

@@ -20,6 +20,8 @@ pub struct WorkEvidence {
     /// traffic in GB/s, each over the window's wall time.
     pub gflops: Sketch,
     pub gb_per_s: Sketch,
+    /// The most cores that worked in one window.
+    pub cores: u32,
     /// Wall time of all windows, and of those with a commanded level above zero.
     pub wall_ns: u128,
     pub loaded_ns: u128,
@@ -52,6 +54,7 @@ impl WorkEvidence {
         if work.level > 0.0 {
             self.loaded_ns += wall_ns;
         }
+        self.cores = self.cores.max(work.cores);
         let core_ns = wall_ns * u128::from(work.cores);
         self.core_ns += core_ns;
         self.busy_core_ns += u128::from(work.busy_ns);
@@ -72,6 +75,7 @@ impl WorkEvidence {
         self.gflops.merge(&other.gflops);
         self.gb_per_s.merge(&other.gb_per_s);
         self.wall_ns += other.wall_ns;
+        self.cores = self.cores.max(other.cores);
         self.loaded_ns += other.loaded_ns;
         self.core_ns += other.core_ns;
         self.busy_core_ns += other.busy_core_ns;

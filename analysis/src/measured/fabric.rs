@@ -8,7 +8,7 @@ use model::report::Measured;
 
 use super::{fleet, line};
 use crate::case::{Case, utc};
-use crate::digest::fabric::{LatencyEvidence, Pair, busbw};
+use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair, busbw};
 
 /// Percentiles of a round trip that are reported, with their suffixes.
 const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p999")];
@@ -38,30 +38,51 @@ fn at(pair: &Pair) -> Suspect {
     Suspect::new("pair", pair.to_string())
 }
 
-/// Round trips of each pair and of the fleet, idle and loaded apart. Histograms are added,
-/// percentiles never averaged.
+/// Round trips of each pair, of the fleet in each phase, and of the fleet as a whole; idle
+/// and loaded apart. Histograms are added, percentiles never averaged.
 fn round_trips(case: &Case) -> Vec<Measured> {
-    let mut merged: BTreeMap<(bool, Suspect), LatencyEvidence> = BTreeMap::new();
+    let mut lines = Vec::new();
+    let mut whole: BTreeMap<bool, LatencyEvidence> = BTreeMap::new();
     for (key, seen) in &case.seen.latencies {
-        for place in [at(&key.pair), fleet()] {
-            let sum = merged.entry((key.loaded, place)).or_default();
-            sum.histogram.merge(&seen.histogram);
-            sum.lost = sum.lost.saturating_add(seen.lost);
+        match key {
+            LatencyKey::Pair { pair, loaded } => {
+                lines.extend(state(*loaded, &at(pair), None, seen));
+            }
+            LatencyKey::Phase { phase, loaded } => {
+                let sum = whole.entry(*loaded).or_default();
+                sum.histogram.merge(&seen.histogram);
+                sum.lost = sum.lost.saturating_add(seen.lost);
+                // Time outside of phases is in the whole only: no phase name, no line.
+                if !phase.is_empty() {
+                    lines.extend(state(*loaded, &fleet(), Some(phase), seen));
+                }
+            }
         }
     }
-    let mut lines = Vec::new();
-    for ((loaded, place), seen) in &merged {
-        let state = if *loaded { "rtt_loaded" } else { "rtt_idle" };
-        lines.extend(percentiles(state, place, &seen.histogram));
-        if seen.lost > 0 || seen.histogram.count() > 0 {
-            let lost = seen.lost as f64;
-            lines.push(line(&format!("{state}_lost"), place, None, lost, "probes"));
-        }
+    lines.extend(whole.iter().flat_map(|(loaded, seen)| state(*loaded, &fleet(), None, seen)));
+    lines
+}
+
+fn state(
+    loaded: bool,
+    place: &Suspect,
+    phase: Option<&str>,
+    seen: &LatencyEvidence,
+) -> Vec<Measured> {
+    let state = if loaded { "rtt_loaded" } else { "rtt_idle" };
+    let mut lines = percentiles(state, place, phase, &seen.histogram);
+    if seen.lost > 0 || seen.histogram.count() > 0 {
+        lines.push(line(&format!("{state}_lost"), place, phase, seen.lost as f64, "probes"));
     }
     lines
 }
 
-fn percentiles(state: &str, place: &Suspect, histogram: &LatencyHistogram) -> Vec<Measured> {
+fn percentiles(
+    state: &str,
+    place: &Suspect,
+    phase: Option<&str>,
+    histogram: &LatencyHistogram,
+) -> Vec<Measured> {
     let mut lines = Vec::new();
     let longest = histogram.longest();
     for (share, suffix) in PERCENTILES {
@@ -70,12 +91,12 @@ fn percentiles(state: &str, place: &Suspect, histogram: &LatencyHistogram) -> Ve
             // the longest.
             let ns = longest.map_or(ns, |longest| ns.min(longest.latency_ns));
             let what = format!("{state}_{suffix}");
-            lines.push(line(&what, place, None, ns as f64 / 1e3, "us"));
+            lines.push(line(&what, place, phase, ns as f64 / 1e3, "us"));
         }
     }
     if let Some(longest) = longest {
         let us = longest.latency_ns as f64 / 1e3;
-        let mut max = line(&format!("{state}_max"), place, None, us, "us");
+        let mut max = line(&format!("{state}_max"), place, phase, us, "us");
         max.when = utc(longest.at_ns);
         lines.push(max);
     }

@@ -7,11 +7,15 @@
 use std::collections::BTreeMap;
 
 use model::NodeName;
+use model::facts::StartFact;
 use model::report::Measured;
 
 use super::{fleet, line};
 use crate::case::Case;
 use crate::digest::device::StartSeen;
+
+/// What was commanded, by node and phase.
+type Facts<'a> = BTreeMap<(&'a NodeName, &'a str), &'a StartFact>;
 
 /// One start on the coordinator's clock, in nanoseconds.
 struct Skew {
@@ -20,12 +24,14 @@ struct Skew {
 }
 
 pub(super) fn measured(case: &Case) -> Vec<Measured> {
+    let facts: Facts = case.facts.starts.iter().map(|f| ((&f.node, f.phase.as_str()), f)).collect();
     let mut phases: BTreeMap<&str, Vec<Skew>> = BTreeMap::new();
     for (node, evidence) in &case.seen.nodes {
         for (phase, seen) in evidence.devices.values().flatten() {
             // Only the first start answers the command; a later one follows a dead worker.
             if let Some(start) = seen.starts.first() {
-                phases.entry(phase).or_default().push(skew(case, node, phase, start));
+                let fact = facts.get(&(node, phase.as_str())).copied();
+                phases.entry(phase).or_default().push(skew(fact, start));
             }
         }
     }
@@ -35,8 +41,7 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
     lines
 }
 
-fn skew(case: &Case, node: &NodeName, phase: &str, start: &StartSeen) -> Skew {
-    let fact = case.facts.starts.iter().find(|fact| fact.node == *node && fact.phase == phase);
+fn skew(fact: Option<&StartFact>, start: &StartSeen) -> Skew {
     let actual = i128::from(start.actual_ns);
     // Without the coordinator's word only the agent's own lateness is known.
     let (commanded, claimed_error_ns) = match fact {

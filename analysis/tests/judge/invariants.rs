@@ -239,6 +239,19 @@ fn odd_record(
             retransmits: Reading::Value(c(1)),
             congestion: String::new(),
         }),
+        _ => odd_rarity(turn, phase, n, t, c),
+    }
+}
+
+/// What comes seldom.
+fn odd_rarity(
+    turn: usize,
+    phase: String,
+    n: &dyn Fn(usize) -> f64,
+    t: &dyn Fn(usize) -> i64,
+    c: &dyn Fn(usize) -> u64,
+) -> Record {
+    match turn % 7 {
         4 => Record::Loss(Loss {
             time_ns: t(0),
             from_seq: c(0),
@@ -255,7 +268,7 @@ fn odd_record(
             quality: String::new(),
             clock_error_ms: Some(n(1)),
         }),
-        _ if turn % 2 == 0 => {
+        _ if turn.is_multiple_of(2) => {
             let mut histogram = LatencyHistogram::default();
             histogram.record(c(0), t(0));
             Record::Latency(Latency {

@@ -126,6 +126,21 @@ fn slowness_needs_a_cohort_to_be_confirmed() {
 }
 
 #[test]
+fn among_unlike_devices_a_small_deficit_is_watched_and_a_gross_one_believed() {
+    let table = [(0.9, 0.007, Standing::Watch), (0.75, 0.015, Standing::Confirmed)];
+    for (share, spread, expected) in table {
+        let report = after(4, |s| {
+            s.slow(&node(0), share);
+            s.slow(&node(1), 1.0 - spread);
+            s.slow(&node(3), 1.0 + spread);
+        });
+        let found = of_kind(&report, FindingKind::DeviceSlow);
+        let standings: Vec<_> = found.iter().map(|f| (f.suspect.id.as_str(), f.standing)).collect();
+        assert_eq!(standings, [("n1/0", expected)], "{share}");
+    }
+}
+
+#[test]
 fn devices_of_another_model_are_no_cohort() {
     let report = after(5, |s| {
         s.slow(&node(0), 0.5);
@@ -227,6 +242,42 @@ fn a_slow_pair_is_watched_and_names_both_ends() {
     assert_eq!((found[0].standing, found[0].cannot_exclude.len()), (Standing::Watch, 2));
     assert_eq!(report.verdict, Verdict::Ready);
     assert_eq!(slow(2).findings, [], "two pairs have no usual speed");
+}
+
+#[test]
+fn lost_probes_are_watched() {
+    let report = after(2, |s| {
+        s.change(|node, record| {
+            if let (true, Record::Latency(latency)) = (node.0 == "n1", record) {
+                latency.lost = 9;
+            }
+        });
+    });
+    let found = of_kind(&report, FindingKind::HostIo);
+    assert_eq!((found.len(), found[0].standing), (1, Standing::Watch));
+    assert_eq!(value(&report, "rtt_idle_lost", "n1>n2"), Some(9.0));
+    assert_eq!(report.verdict, Verdict::Ready);
+}
+
+#[test]
+fn an_event_without_a_device_accuses_no_device() {
+    for kind in [EventKind::Sdc, EventKind::WorkerDied, EventKind::GuardTrip] {
+        let report = after(2, |s| s.event(&node(0), kind, "fp64", "somewhere").device = None);
+        assert_eq!(report.findings[0].suspect, Suspect::new("node", "n1"), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_device_with_fewer_cores_is_not_slow() {
+    let report = after(4, |s| {
+        s.slow(&node(0), 0.5);
+        s.change(|node, record| {
+            if let (true, Record::Work(work)) = (node.0 == "n1", record) {
+                work.cores = 4;
+            }
+        });
+    });
+    assert_eq!(report.findings, []);
 }
 
 #[test]

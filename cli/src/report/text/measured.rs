@@ -102,8 +102,11 @@ fn sensors(lines: &[Measured]) -> Table {
     table
 }
 
+/// Achieved and commanded share.
+type Duty = (Option<f64>, Option<f64>);
+
 fn duty(lines: &[Measured]) -> Table {
-    let mut cells: BTreeMap<(&str, &str), (Option<f64>, Option<f64>)> = BTreeMap::new();
+    let mut cells: BTreeMap<(&str, &str), Duty> = BTreeMap::new();
     for line in lines {
         let cell = cells.entry((&line.at.id, phase(line)));
         match line.what.as_str() {
@@ -165,8 +168,8 @@ fn pairs(lines: &[Measured]) -> Table {
     table
 }
 
-/// A row of the table of round trips: fleet or pair, state, place.
-type RoundTrip<'a> = (bool, &'static str, &'a str);
+/// A row of the table of round trips: whole fleet, its phases, pairs (0, 1, 2); state; place.
+type RoundTrip<'a> = (u8, &'static str, &'a str);
 
 fn round_trips(lines: &[Measured]) -> Table {
     let mut rows: BTreeMap<RoundTrip, Vec<Option<f64>>> = BTreeMap::new();
@@ -175,16 +178,22 @@ fn round_trips(lines: &[Measured]) -> Table {
             let Some(suffix) = line.what.strip_prefix(prefix) else { continue };
             let column = RTT_SUFFIXES.iter().position(|(name, _)| *name == suffix);
             let Some(column) = column else { continue };
-            let place = (line.at.kind != "fleet", state, line.at.id.as_str());
+            let place = match (line.at.kind.as_str(), &line.phase) {
+                ("fleet", None) => (0, state, "all"),
+                ("fleet", Some(phase)) => (1, state, phase.as_str()),
+                _ => (2, state, line.at.id.as_str()),
+            };
             let cells = rows.entry(place).or_insert_with(|| vec![None; RTT_SUFFIXES.len()]);
             cells[column] = Some(line.value);
         }
     }
     let mut rows: Vec<_> = rows.into_iter().collect();
     if rows.len() > ROWS_SHOWN {
-        // The fleet stays on top, then the worst tail.
+        // The fleet stays on top; of its phases and of the pairs the longest p99 first.
         let tail = |cells: &[Option<f64>]| cells[1].unwrap_or(f64::INFINITY);
-        rows.sort_by(|(a, x), (b, y)| a.0.cmp(&b.0).then(tail(y).total_cmp(&tail(x))));
+        let rank =
+            |row: &RoundTrip, cells: &[Option<f64>]| if row.0 == 0 { 0.0 } else { -tail(cells) };
+        rows.sort_by(|(a, x), (b, y)| a.0.cmp(&b.0).then(rank(a, x).total_cmp(&rank(b, y))));
     }
     let lost = RTT_SUFFIXES.len() - 1;
     let cell = |(column, value): (usize, Option<f64>)| {
@@ -198,7 +207,7 @@ fn round_trips(lines: &[Measured]) -> Table {
             .to_owned(),
         columns: RTT_SUFFIXES.iter().map(|(_, h)| ((*h).to_owned(), String::new())).collect(),
         rows: rows.into_iter().map(row).collect(),
-        of: "pairs, none with a longer p99",
+        of: "rows, none with a longer p99",
     }
 }
 

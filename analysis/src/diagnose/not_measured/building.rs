@@ -1,0 +1,48 @@
+//! What only the building knows, and what this version never records.
+
+use model::DeviceId;
+use model::plan::Requirement;
+use model::record::EventKind;
+
+use super::{Concern, Gap};
+use crate::case::Case;
+
+/// What only the building knows.
+pub(super) fn building(case: &Case) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    if !case.seen.meters.values().any(|meter| meter.values.count() > 0) {
+        let concerns = Concern::Requiring(Requirement::Meters);
+        gaps.push(Gap::new("meters", "no meter of the building was read", concerns));
+    }
+    if case.plan.least_rating_percent.is_some() {
+        let why = "the plan asks for a share of each domain's rating; no rating was judged";
+        gaps.push(Gap::new("rating_percent", why, Concern::Everybody));
+    }
+    let why = "findings are not yet attributed to power, cooling or network domains";
+    gaps.push(Gap::new("domains", why, Concern::Nobody));
+    gaps
+}
+
+/// What no agent of this version records.
+pub(super) fn never_here(case: &Case) -> Vec<Gap> {
+    let mut gaps = vec![
+        Gap::new("throttle", "clock event reasons are not recorded", Concern::Nobody),
+        Gap::new("memory_errors", "error counters are not recorded", Concern::Nobody),
+        Gap::new("r_th", "no reference temperature is recorded", Concern::Nobody),
+    ];
+    let starts = case.seen.nodes.values().flat_map(|node| node.devices.values());
+    if starts.flat_map(|phases| phases.values()).all(|phase| phase.starts.is_empty()) {
+        gaps.push(Gap::new("start_skew", "no start was recorded", Concern::Nobody));
+    }
+    for (node, key, _) in case.events(EventKind::SensorAbsent) {
+        if let Some(device) = key.device {
+            let why = format!("a sensor of {node}/{device} is absent; its samples say which");
+            // Only devices that sent no sample need this: the others' samples say it better.
+            let id = DeviceId { node: node.clone(), index: device };
+            if case.device(&id).is_none() {
+                gaps.push(Gap::new("sensors", why, Concern::Nobody));
+            }
+        }
+    }
+    gaps
+}

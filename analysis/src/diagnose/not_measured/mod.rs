@@ -1,0 +1,63 @@
+//! What was not measured, each with its reason, and which requirement it leaves unmet.
+//!
+//! One list serves twice: all of it stands in the report, and what a requirement of the
+//! plan needed makes the verdict INCONCLUSIVE. So nothing can be missing quietly.
+
+mod attendance;
+mod building;
+mod fabric;
+mod load;
+mod sensors;
+
+use model::plan::Requirement;
+use model::report::NotMeasured;
+
+use crate::case::Case;
+
+/// Something without a value.
+pub(crate) struct Gap {
+    pub(crate) line: NotMeasured,
+    pub(crate) concerns: Concern,
+}
+
+/// Whom a gap concerns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Concern {
+    /// A run with this gap shows nothing, whatever the plan requires.
+    Everybody,
+    /// Plans that require this.
+    Requiring(Requirement),
+    /// Nobody yet: told, so that nobody believes it was looked at.
+    Nobody,
+}
+
+impl Gap {
+    fn new(what: &str, why: impl Into<String>, concerns: Concern) -> Self {
+        Self { line: NotMeasured { what: what.to_owned(), why: why.into() }, concerns }
+    }
+
+    /// Whether it keeps this plan from READY.
+    pub(crate) fn matters(&self, case: &Case) -> bool {
+        match self.concerns {
+            Concern::Everybody => true,
+            Concern::Requiring(requirement) => case.requires(requirement),
+            Concern::Nobody => false,
+        }
+    }
+}
+
+/// Every gap of a case, in the order of their names.
+pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
+    let mut gaps = attendance::attendance(case);
+    gaps.extend(load::compute(case));
+    gaps.extend(load::rates(case));
+    gaps.extend(load::load_seconds(case));
+    gaps.extend(attendance::lost_records(case));
+    gaps.extend(sensors::sensors(case));
+    gaps.extend(fabric::data_plane(case));
+    gaps.extend(fabric::collectives(case));
+    gaps.extend(building::building(case));
+    gaps.extend(building::never_here(case));
+    gaps.sort_by(|a, b| a.line.cmp(&b.line));
+    gaps
+}
