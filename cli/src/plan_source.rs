@@ -6,16 +6,16 @@ use crate::failure::Failure;
 
 /// A document's name and text.
 #[derive(Debug, Clone, Default)]
-pub struct Document {
-    pub file: String,
-    pub text: String,
+pub(crate) struct Document {
+    pub(crate) file: String,
+    pub(crate) text: String,
 }
 
 /// The text of a built-in plan, or of a plan file.
 ///
 /// # Errors
 /// When there is no such plan or its text is wrong: every problem, a line each.
-pub fn plan(name: &str) -> Result<Document, Failure> {
+pub(crate) fn plan(name: &str) -> Result<Document, Failure> {
     let document = match formats::plan::builtin_text(name) {
         Some(text) => Document { file: format!("{name}.toml"), text: text.to_owned() },
         None if Path::new(name).exists() => read(Path::new(name))?,
@@ -33,7 +33,7 @@ pub fn plan(name: &str) -> Result<Document, Failure> {
 ///
 /// # Errors
 /// When it can't be read or is wrong.
-pub fn site(path: &Path) -> Result<Document, Failure> {
+pub(crate) fn site(path: &Path) -> Result<Document, Failure> {
     let document = read(path)?;
     formats::site::parse(&document.file, &document.text).map_err(Failure::usage)?;
     Ok(document)

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use config::Config;
 pub use evidence::{EvidenceError, parse_documents, report_of};
-pub use hall::Hall;
+use hall::Hall;
 use proto::channel::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
 use proto::v1::agent_service_server::AgentServiceServer;
 use proto::v1::operator_service_server::OperatorServiceServer;
@@ -44,7 +44,7 @@ pub enum StartError {
 
 /// A coordinator that serves.
 pub struct Coordinator {
-    pub hall: Hall,
+    hall: Hall,
     pub address: SocketAddr,
     /// Runs that were found unfinished and wait for a person.
     pub suspended: Vec<String>,
@@ -86,6 +86,18 @@ impl Coordinator {
         Ok(Self { hall, address, suspended, shutdown: Some(shutdown), server })
     }
 
+    /// Stops the active run (or the named one); its id, when there was one to stop.
+    #[must_use]
+    pub fn stop_run(&self, run: &str, drop: bool, who: &str) -> Option<String> {
+        self.hall.stop(run, drop, who).ok().map(|(run, _)| run)
+    }
+
+    /// Whether a run has ended and was judged.
+    #[must_use]
+    pub fn has_ended(&self, run: &str) -> bool {
+        self.hall.status(run).is_none_or(|status| status.ended)
+    }
+
     /// Stops serving. A run that is active should have been stopped before.
     pub async fn stop(mut self) {
         if let Some(shutdown) = self.shutdown.take() {
@@ -117,8 +129,8 @@ async fn judge_dirty(hall: Hall, mut dirty: mpsc::UnboundedReceiver<String>) {
                 break;
             }
         }
-        let _ = hall.writer.flush().await;
         for run in runs {
+            let _ = hall.writer.close_file(&run).await;
             let owner = hall.clone();
             let judged = tokio::task::spawn_blocking(move || export::settle(&owner, &run)).await;
             if let Err(error) = judged {

@@ -23,14 +23,14 @@ const AGENTS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The operators' service.
 #[derive(Clone)]
-pub struct OperatorDoor {
+pub(crate) struct OperatorDoor {
     hall: Hall,
 }
 
 impl OperatorDoor {
     /// The door to a hall.
     #[must_use]
-    pub fn new(hall: Hall) -> Self {
+    pub(crate) fn new(hall: Hall) -> Self {
         Self { hall }
     }
 

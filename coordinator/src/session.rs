@@ -31,14 +31,14 @@ const ID_BYTES_MAX: usize = 255;
 
 /// The agents' service.
 #[derive(Clone)]
-pub struct AgentDoor {
+pub(crate) struct AgentDoor {
     hall: Hall,
 }
 
 impl AgentDoor {
     /// The door to a hall.
     #[must_use]
-    pub fn new(hall: Hall) -> Self {
+    pub(crate) fn new(hall: Hall) -> Self {
         Self { hall }
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Supervisor {
     status_at_ns: u64,
     spool_at_ns: u64,
     records_lost: u64,
+    /// The workers end as soon as they are idle.
+    abandoning: bool,
     ending: Option<Ending>,
 }
 
@@ -98,6 +100,7 @@ impl Supervisor {
             status_at_ns: 0,
             spool_at_ns: 0,
             records_lost: 0,
+            abandoning: false,
             ending: None,
         }
     }
@@ -195,6 +198,10 @@ impl Supervisor {
         }
         self.end_phase_if_due(now_ns);
         self.kill_overdue(now_ns);
+        if self.abandoning && self.all_idle() {
+            self.abandoning = false;
+            self.abandon_workers();
+        }
         if now_ns >= self.spool_at_ns {
             self.spool_at_ns = now_ns + SPOOL_NS;
             self.tend_spool();
@@ -233,10 +240,9 @@ impl Supervisor {
                 self.drop_all();
             }
             lease::Action::MustBeIdle { why } => {
-                self.kill_heating();
-                if why == lease::End::LeaseLost {
-                    self.abandon_workers();
-                }
+                self.end_heat();
+                // Without a lease there is no data port either.
+                self.abandoning = why == lease::End::LeaseLost;
             }
             lease::Action::Refused { why, .. } => tracing::warn!(%why, "arm refused"),
         }

@@ -17,6 +17,10 @@ use crate::worker::{Output, Slot, Worker};
 /// A load order outlives its phase by this, so that the ramp at its end has something to
 /// ramp; the supervisor ends it.
 const ORDER_TAIL_NS: u64 = 5_000_000_000;
+/// A phase that starts within this of another's end takes its load over.
+const HANDOVER_NS: u64 = 100_000_000;
+/// A ramp told to a worker is shorter by this than what is allowed, so that it is over in time.
+const RAMP_MARGIN_NS: u64 = 100_000_000;
 /// Longest phase taken from the wire: a month.
 const PHASE_NS_MAX: u64 = 31 * 24 * 3600 * 1_000_000_000;
 
@@ -219,10 +223,11 @@ impl Supervisor {
         let end_ns = run.phases[place].end_ns;
         run.phases[place].ended = true;
         let heated = run.phases[place].waveform.is_some();
-        let handed_over = run
-            .phases
-            .iter()
-            .any(|p| p.waveform.is_some() && p.start_ns >= end_ns && p.end_ns > now_ns);
+        // Its start was told later, with a better idea of our clock: it may lie a little
+        // before or behind this end.
+        let follows = |p: &TimedPhase| p.start_ns.abs_diff(end_ns) < HANDOVER_NS;
+        let handed_over =
+            run.phases.iter().skip(place + 1).any(|p| p.waveform.is_some() && follows(p));
         let ramp_ns = u64::from(run.prepare.ramp_ms) * 1_000_000;
         if heated && !handed_over {
             self.ramp_all(ramp_ns);
@@ -231,6 +236,7 @@ impl Supervisor {
 
     pub(super) fn ramp_all(&mut self, over_ns: u64) {
         let kill_at_ns = monotonic_ns() + over_ns + IDLE_GRACE_NS;
+        let over_ns = over_ns.saturating_sub(RAMP_MARGIN_NS);
         self.tell_heating(Command::Ramp(v1::WorkerRamp { over_ns }), kill_at_ns);
     }
 
@@ -288,12 +294,9 @@ impl Supervisor {
         self.say_idle_if_stopped();
     }
 
-    pub(super) fn kill_heating(&mut self) {
-        let heating: Vec<Slot> =
-            self.workers.iter().filter(|(_, w)| !w.idle).map(|(slot, _)| *slot).collect();
-        for slot in heating {
-            self.kill_worker(slot, "still heated when no heat was allowed");
-        }
+    /// No heat is allowed any more: who still has some loses it, and soon its process.
+    pub(super) fn end_heat(&mut self) {
+        self.drop_all();
         self.say_idle_if_stopped();
     }
 

@@ -6,9 +6,9 @@ use proto::v1;
 
 use crate::client::{Client, connect};
 use crate::failure::Failure;
+use crate::follow;
 use crate::options::RunOptions;
 use crate::plan_source::{self, Document};
-use crate::{follow, output};
 
 /// Runs a plan and exits with its code.
 ///
@@ -51,9 +51,5 @@ pub async fn submit_and_follow(
         eprintln!("warning: {warning}");
     }
     follow::to_the_end(client, &reply.run_id).await?;
-    let code = follow::print_report(client, &reply.run_id, json).await?;
-    if !json {
-        output::line(&format!("folder {}", reply.folder))?;
-    }
-    Ok(code)
+    follow::print_report(client, &reply.run_id, json).await
 }

@@ -75,17 +75,17 @@ async fn wait_for_signal() {
 }
 
 async fn leave(coordinator: Coordinator) {
-    if let Ok((run, _)) = coordinator.hall.stop("", false, "the coordinator was told to end") {
+    if let Some(run) = coordinator.stop_run("", false, "the coordinator was told to end") {
         eprintln!("ramping run {run} down before leaving; a second signal drops it");
         let ended = async {
-            while coordinator.hall.status(&run).is_some_and(|status| !status.ended) {
+            while !coordinator.has_ended(&run) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
         tokio::select! {
             _ = tokio::time::timeout(LEAVE_GRACE, ended) => {}
             () = wait_for_signal() => {
-                let _ = coordinator.hall.stop(&run, true, "the coordinator was told twice to end");
+                let _ = coordinator.stop_run(&run, true, "the coordinator was told twice to end");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

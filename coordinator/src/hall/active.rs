@@ -11,7 +11,7 @@ use crate::run::{End, PhaseSpec, RunMachine};
 use crate::store::{JournalEntry, NodeClock, Planned, RunRow};
 
 /// The active run.
-pub struct Active {
+pub(crate) struct Active {
     pub run: String,
     pub plan: Plan,
     pub site_name: Option<String>,

@@ -12,7 +12,7 @@ use crate::store::{JournalEntry, Planned, PlannedDevice, RunRow};
 
 /// A run that was asked for and checked as far as its documents go.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub(crate) struct Admission {
     pub plan: Plan,
     pub plan_toml: String,
     pub site: Option<Site>,
@@ -25,7 +25,7 @@ pub struct Admission {
 
 /// Where a resumed run begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resumed {
+pub(crate) struct Resumed {
     pub run: String,
     pub phase: usize,
     pub name: String,
@@ -33,7 +33,7 @@ pub struct Resumed {
 
 /// Why a run was not begun.
 #[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
+pub(crate) enum SubmitError {
     #[error("run {0} is active: wait for it, or `loadbank stop {0}`")]
     Busy(String),
     #[error("no agent is connected that the plan selects: start loadbank-agent on the nodes first")]
@@ -49,7 +49,10 @@ impl Hall {
     ///
     /// # Errors
     /// See [`SubmitError`].
-    pub async fn submit(&self, admission: Admission) -> Result<(String, Vec<String>), SubmitError> {
+    pub(crate) async fn submit(
+        &self,
+        admission: Admission,
+    ) -> Result<(String, Vec<String>), SubmitError> {
         let now_ns = self.clock.now_ns();
         let (active, created, warnings) = {
             let inner = self.lock();
@@ -162,7 +165,7 @@ impl Hall {
     ///
     /// # Errors
     /// When the run is not suspended, cannot be read, or no node of it is here.
-    pub async fn resume(&self, run: &str, who: &str) -> Result<Resumed, SubmitError> {
+    pub(crate) async fn resume(&self, run: &str, who: &str) -> Result<Resumed, SubmitError> {
         let row = self.suspended_row(run)?;
         let (mut active, phase) = crate::recovery::rebuild(self, &row)?;
         active.started_ns = row.started_ns;
@@ -192,7 +195,12 @@ impl Hall {
     ///
     /// # Errors
     /// When no such run is active or suspended.
-    pub fn stop(&self, run: &str, drop: bool, who: &str) -> Result<(String, String), SubmitError> {
+    pub(crate) fn stop(
+        &self,
+        run: &str,
+        drop: bool,
+        who: &str,
+    ) -> Result<(String, String), SubmitError> {
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
         if let Some(active) = &inner.active

@@ -7,10 +7,10 @@ use crate::clock::OffsetEstimator;
 
 /// Tells one connection of an agent from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionId(pub u64);
+pub(crate) struct SessionId(pub u64);
 
 /// An agent that is or was here.
-pub struct Agent {
+pub(crate) struct Agent {
     pub hello: v1::Hello,
     pub session: SessionId,
     /// `None` when the session ended.

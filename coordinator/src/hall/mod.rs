@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use proto::v1;
 use tokio::sync::{Notify, mpsc};
 
-pub use active::Active;
-pub use admission::{Admission, SubmitError};
+pub(crate) use active::Active;
+pub(crate) use admission::{Admission, SubmitError};
 pub(crate) use admission::{lease_id, token};
-pub use agent::{Agent, SessionId};
+pub(crate) use agent::{Agent, SessionId};
 
 use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
@@ -28,7 +28,7 @@ use agent::{send, to_wire};
 
 /// Handle of a coordinator's state; cloning shares it.
 #[derive(Clone)]
-pub struct Hall {
+pub(crate) struct Hall {
     inner: Arc<Mutex<Inner>>,
     pub clock: CoordinatorClock,
     pub config: Arc<Config>,
@@ -51,7 +51,7 @@ impl Hall {
     ///
     /// # Errors
     /// When the catalogue can't be opened.
-    pub fn open(
+    pub(crate) fn open(
         config: Config,
         judging: mpsc::UnboundedSender<String>,
     ) -> Result<Self, StoreError> {
@@ -79,7 +79,7 @@ impl Hall {
     ///
     /// # Errors
     /// The refusal to send.
-    pub fn admit(
+    pub(crate) fn admit(
         &self,
         hello: &v1::Hello,
         outbox: mpsc::Sender<v1::CoordinatorMessage>,
@@ -105,7 +105,7 @@ impl Hall {
     }
 
     /// The session of an agent ended. Whether its node is lost is for its lease to say.
-    pub fn leave(&self, node: &str, session: SessionId, goodbye: Option<String>) {
+    pub(crate) fn leave(&self, node: &str, session: SessionId, goodbye: Option<String>) {
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
         let Some(agent) = inner.agents.get_mut(node) else { return };
@@ -121,7 +121,7 @@ impl Hall {
     }
 
     /// One message of an admitted agent.
-    pub fn take(&self, node: &str, session: SessionId, message: v1::AgentMessage) {
+    pub(crate) fn take(&self, node: &str, session: SessionId, message: v1::AgentMessage) {
         use v1::agent_message::Kind;
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
@@ -147,7 +147,7 @@ impl Hall {
     }
 
     /// Batches of a node are durable up to `seq`; late ones make the run be judged again.
-    pub fn stored(&self, run: &str, node: &str, instance: &str, seq: u64) {
+    pub(crate) fn stored(&self, run: &str, node: &str, instance: &str, seq: u64) {
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
         let is_active = inner.active.as_ref().is_some_and(|active| active.run == run);
@@ -165,7 +165,7 @@ impl Hall {
     ///
     /// # Errors
     /// When the catalogue is damaged.
-    pub fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
+    pub(crate) fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
         self.lock().catalogue.runs()
     }
 
@@ -186,21 +186,21 @@ impl Hall {
 
     /// Whether batches of this run may be stored here.
     #[must_use]
-    pub fn knows_run(&self, run: &str) -> bool {
+    pub(crate) fn knows_run(&self, run: &str) -> bool {
         let inner = self.lock();
         inner.active.as_ref().is_some_and(|active| active.run == run)
             || inner.catalogue.get(run).ok().flatten().is_some()
     }
 
     /// Lets time pass.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
         self.step(&mut inner, now_ns, Event::Tick);
     }
 
     /// Asks every connected agent for its clock. Distance of calls: [`crate::session`].
-    pub fn probe_clock(&self, node: &str, session: SessionId) -> bool {
+    pub(crate) fn probe_clock(&self, node: &str, session: SessionId) -> bool {
         let mut inner = self.lock();
         let Some(agent) = inner.agents.get_mut(node) else { return false };
         if agent.session != session {
@@ -405,6 +405,6 @@ fn tell(agents: &mut BTreeMap<String, Agent>, node: &str, kind: v1::coordinator_
 
 /// The refusal or welcome that opens a session.
 #[must_use]
-pub fn opening(kind: v1::coordinator_message::Kind) -> v1::CoordinatorMessage {
+pub(crate) fn opening(kind: v1::coordinator_message::Kind) -> v1::CoordinatorMessage {
     to_wire(kind)
 }

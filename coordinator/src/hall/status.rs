@@ -9,7 +9,7 @@ use crate::store::RunRow;
 impl Hall {
     /// Every agent that is or was here.
     #[must_use]
-    pub fn agents(&self) -> v1::AgentsReply {
+    pub(crate) fn agents(&self) -> v1::AgentsReply {
         let now_ns = self.clock.now_ns();
         let inner = self.lock();
         let entry = |agent: &super::Agent| {
@@ -44,7 +44,7 @@ impl Hall {
 
     /// The status of a run; of the active or else the last one when none is named.
     #[must_use]
-    pub fn status(&self, run: &str) -> Option<v1::RunStatus> {
+    pub(crate) fn status(&self, run: &str) -> Option<v1::RunStatus> {
         let now_ns = self.clock.now_ns();
         let inner = self.lock();
         if let Some(active) = &inner.active

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::{JournalEntry, StoreError};
 
 /// Format of the run file; raised when an older reader would misread a newer file.
-pub const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 1;
 /// Name of the file in a run's folder.
-pub const FILE_NAME: &str = "run.sqlite";
+pub(super) const FILE_NAME: &str = "run.sqlite";
 /// Blobs shorter than this are stored as they are: zstd would not shrink them.
 const COMPRESS_BYTES_MIN: usize = 200;
 /// Fast and good enough for protobuf of floats.

@@ -38,6 +38,11 @@ enum Command {
         entry: JournalEntry,
         done: Option<oneshot::Sender<Durable>>,
     },
+    /// Closes the run's file, so that it is whole without a journal beside it.
+    Close {
+        run: String,
+        done: oneshot::Sender<Durable>,
+    },
     /// Answered when everything before it is committed.
     Flush {
         done: oneshot::Sender<Durable>,
@@ -99,6 +104,14 @@ impl Writer {
         durable
     }
 
+    /// Closes a run's file once everything sent before is in it; a later batch opens it anew.
+    #[must_use]
+    pub fn close_file(&self, run: &str) -> oneshot::Receiver<Durable> {
+        let (done, durable) = oneshot::channel();
+        self.send(Command::Close { run: run.to_owned(), done });
+        durable
+    }
+
     /// Ends the thread once it has committed everything; for the last handle.
     pub fn close(self) {
         let Self { queue, thread } = self;
@@ -137,7 +150,7 @@ fn commit_group(
     folder_of: &dyn Fn(&str) -> PathBuf,
 ) {
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
-    let mut flushes = Vec::new();
+    let (mut flushes, mut closes) = (Vec::new(), Vec::new());
     for command in group {
         match command {
             Command::Batch { run, stored, done } => {
@@ -151,6 +164,10 @@ fn commit_group(
                 share.waiting.extend(done);
             }
             Command::Flush { done } => flushes.push(done),
+            Command::Close { run, done } => {
+                closes.push(run);
+                flushes.push(done);
+            }
         }
     }
     for (run, share) in shares {
@@ -161,6 +178,9 @@ fn commit_group(
         for done in share.waiting {
             let _ = done.send(outcome.clone());
         }
+    }
+    for run in closes {
+        files.remove(&run);
     }
     for done in flushes {
         let _ = done.send(Ok(()));
