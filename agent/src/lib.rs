@@ -17,8 +17,10 @@ pub mod sampler;
 pub mod sensors;
 mod session;
 pub mod spool;
+mod spooler;
 mod supervisor;
 mod surroundings;
+mod upload;
 pub mod worker;
 
 pub use main_loop::run;
@@ -32,5 +34,6 @@ pub fn start_logging() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .try_init();
 }

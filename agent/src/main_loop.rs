@@ -21,6 +21,7 @@ use crate::sampler::{self, Sampling};
 use crate::sensors::Sensors;
 use crate::session::{self, SessionParts};
 use crate::spool::{Found, Identity, Limits, Spool};
+use crate::spooler::Spooler;
 use crate::supervisor::{Ending, Event, Parts, Supervisor};
 use crate::surroundings::Surroundings;
 use crate::worker::WorkerCommandLine;
@@ -73,14 +74,12 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let (hear, events) = std::sync::mpsc::channel();
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
     let (spool, spooled) = (Arc::new(Mutex::new(spool)), Arc::new(Notify::new()));
-    let session = SessionParts {
-        coordinator: format!("http://{}", options.coordinator),
-        hello,
-        clock,
-        spool: spool.clone(),
-        spooled: spooled.clone(),
-        hear: hear.clone(),
-    };
+    let coordinator = format!("http://{}", options.coordinator);
+    let endpoint = session::endpoint(&coordinator)?;
+    crate::upload::start(endpoint.clone(), node.clone(), spool.clone(), spooled.clone())?;
+    let own = AgentInstance(instance.clone());
+    let spooler = Spooler::start(spool, spooled, own, clock, hear.clone())?;
+    let session = SessionParts { coordinator, endpoint, hello, clock, hear: hear.clone() };
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
     for device in &devices {
@@ -107,8 +106,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         missing,
         surroundings,
         clock,
-        spool,
-        spooled,
+        spooler,
         outbox,
         worker_line,
         sampling,

@@ -1,20 +1,15 @@
-//! The session with the coordinator, and the upload of the spool: the only part of the
-//! agent on an async runtime. It decides nothing; it comes back by itself.
+//! The session with the coordinator. It decides nothing; it comes back by itself.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::id::{AgentInstance, RunId};
 use proto::channel::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
 use proto::v1;
 use proto::v1::agent_service_client::AgentServiceClient;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::clock::AgentClock;
-use crate::spool::{Entry, Spool, StreamKey};
 use crate::supervisor::Event;
 
 /// Waits between attempts to connect: short, because a run may be waiting; doubled up to
@@ -24,21 +19,16 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 /// Messages that wait for the wire.
 const WIRE_QUEUE_MAX: usize = 256;
-/// Bytes of the spool that one look takes.
-const UPLOAD_BYTES_MAX: usize = 1024 * 1024;
-/// Without a sign from the supervisor the spool is looked at this often.
-const UPLOAD_PAUSE: Duration = Duration::from_millis(500);
 /// A goodbye gets this long to leave.
 const GOODBYE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a session is made of.
 pub(crate) struct SessionParts {
-    /// `http://host:port`.
-    pub coordinator: String,
+    /// The coordinator, `http://host:port`.
+    pub(crate) coordinator: String,
+    pub(crate) endpoint: Endpoint,
     pub hello: v1::Hello,
     pub clock: AgentClock,
-    pub spool: Arc<Mutex<Spool>>,
-    pub spooled: Arc<Notify>,
     pub hear: std::sync::mpsc::Sender<Event>,
 }
 
@@ -49,6 +39,21 @@ pub(crate) enum SessionError {
     Address(String, tonic::transport::Error),
     #[error("the coordinator refuses this agent: {0}")]
     Refused(String),
+}
+
+/// Where the coordinator is and how to speak to it.
+///
+/// # Errors
+/// When the address is none.
+pub(crate) fn endpoint(coordinator: &str) -> Result<Endpoint, SessionError> {
+    let endpoint = Endpoint::from_shared(coordinator.to_owned())
+        .map_err(|error| SessionError::Address(coordinator.to_owned(), error))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    Ok(endpoint)
 }
 
 /// How one session ended.
@@ -62,18 +67,12 @@ enum Over {
 /// Keeps a session until the supervisor is gone.
 ///
 /// # Errors
-/// When the address is none, or the coordinator refuses us for good.
+/// When the coordinator refuses us for good.
 pub(crate) async fn run(
     parts: SessionParts,
     mut outbox: mpsc::Receiver<v1::AgentMessage>,
 ) -> Result<(), SessionError> {
-    let endpoint = Endpoint::from_shared(parts.coordinator.clone())
-        .map_err(|error| SessionError::Address(parts.coordinator.clone(), error))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
+    let endpoint = parts.endpoint.clone();
     let mut pause = RETRY_FIRST;
     let mut said = String::new();
     loop {
@@ -125,8 +124,7 @@ async fn one_session(
         Ok(response) => response.into_inner(),
         Err(status) => return Over::Lost(status.message().to_owned()),
     };
-    let mut upload: Option<tokio::task::JoinHandle<()>> = None;
-    let over = loop {
+    loop {
         tokio::select! {
             incoming = inbox.message() => match incoming {
                 Ok(Some(message)) => {
@@ -136,7 +134,6 @@ async fn one_session(
                         Some(Kind::Welcome(_)) => {
                             *pause = RETRY_FIRST;
                             tracing::info!(coordinator = %parts.coordinator, "session open");
-                            upload = Some(start_upload(parts, channel.clone()));
                         }
                         Some(Kind::Refusal(refusal)) if refusal.retry => break Over::Lost(refusal.why),
                         Some(Kind::Refusal(refusal)) => break Over::Refused(refusal.why),
@@ -157,11 +154,7 @@ async fn one_session(
                 }
             },
         }
-    };
-    if let Some(upload) = upload {
-        upload.abort();
     }
-    over
 }
 
 /// Stamps as near to the wire as we are.
@@ -179,110 +172,6 @@ fn answer_probe(
     };
     let kind = Some(v1::agent_message::Kind::ClockReply(reply));
     let _ = wire.try_send(v1::AgentMessage { kind });
-}
-
-fn start_upload(parts: &SessionParts, channel: Channel) -> tokio::task::JoinHandle<()> {
-    let (spool, spooled) = (parts.spool.clone(), parts.spooled.clone());
-    let node = parts.hello.node.clone();
-    tokio::spawn(async move {
-        loop {
-            if let Err(status) = upload(channel.clone(), &node, &spool, &spooled).await {
-                tracing::warn!(why = %status.message(), "upload broke; trying again");
-            }
-            tokio::time::sleep(RETRY_FIRST).await;
-        }
-    })
-}
-
-/// Sends everything that is not acknowledged, in order, and what comes after it.
-async fn upload(
-    channel: Channel,
-    node: &str,
-    spool: &Mutex<Spool>,
-    spooled: &Notify,
-) -> Result<(), tonic::Status> {
-    let mut client = AgentServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let (wire, queue) = mpsc::channel(WIRE_QUEUE_MAX);
-    let mut acks = client.upload(ReceiverStream::new(queue)).await?.into_inner();
-    let mut sent = BTreeMap::new();
-    loop {
-        let batches = next_batches(spool, &mut sent)?;
-        if batches.is_empty() {
-            tokio::select! {
-                outcome = take_ack(&mut acks, spool) => outcome?,
-                () = spooled.notified() => {}
-                () = tokio::time::sleep(UPLOAD_PAUSE) => {}
-            }
-        }
-        for entry in batches {
-            let batch = batch(node, entry);
-            tokio::select! {
-                permit = wire.reserve() => match permit {
-                    Ok(permit) => permit.send(batch),
-                    Err(_) => return Ok(()),
-                },
-                // A full queue moves once acks are taken; the batch is looked up again.
-                outcome = take_ack(&mut acks, spool) => {
-                    outcome?;
-                    sent.insert(key(&batch), batch.seq - 1);
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Batches that were not sent on this stream yet, each agent instance in order.
-fn next_batches(
-    spool: &Mutex<Spool>,
-    sent: &mut BTreeMap<StreamKey, u64>,
-) -> Result<Vec<Entry>, tonic::Status> {
-    let mut spool = locked(spool);
-    for pending in spool.pending() {
-        let after = sent.get(&pending.stream).copied().unwrap_or(0);
-        let entries = spool
-            .unacked(&pending.stream, after, UPLOAD_BYTES_MAX)
-            .map_err(|error| tonic::Status::internal(error.to_string()))?;
-        if let Some(last) = entries.last() {
-            sent.insert(pending.stream.clone(), last.seq);
-            return Ok(entries);
-        }
-    }
-    Ok(Vec::new())
-}
-
-fn batch(node: &str, entry: Entry) -> v1::Batch {
-    v1::Batch {
-        run_id: entry.stream.run.0,
-        node: node.to_owned(),
-        instance: entry.stream.instance.0,
-        boot_id: entry.boot_id,
-        seq: entry.seq,
-        records: entry.payload,
-    }
-}
-
-fn key(batch: &v1::Batch) -> StreamKey {
-    StreamKey { run: RunId(batch.run_id.clone()), instance: AgentInstance(batch.instance.clone()) }
-}
-
-async fn take_ack(
-    acks: &mut tonic::Streaming<v1::BatchAck>,
-    spool: &Mutex<Spool>,
-) -> Result<(), tonic::Status> {
-    let ack = acks.message().await?.ok_or_else(|| tonic::Status::unavailable("upload closed"))?;
-    // A run that this coordinator does not know may be known to another: keep it.
-    if !ack.unknown_run {
-        let stream = StreamKey { run: RunId(ack.run_id), instance: AgentInstance(ack.instance) };
-        if let Err(error) = locked(spool).ack(&stream, ack.seq) {
-            tracing::warn!(%error, "an acknowledgement was not written down");
-        }
-    }
-    Ok(())
-}
-
-fn locked(spool: &Mutex<Spool>) -> std::sync::MutexGuard<'_, Spool> {
-    spool.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// An error and what caused it, in one line.

@@ -14,6 +14,8 @@ pub(crate) enum Event {
     Sensed { device: u32, at_ns: u64, sensed: Sensed },
     /// From a worker process.
     Worker { slot: Slot, generation: u64, output: Output },
+    /// Everything of a run is written; the last batch of this instance.
+    Spooled { run: String, last_seq: u64 },
     /// The process was asked to end.
     End(Ending),
 }

@@ -8,15 +8,15 @@ mod run;
 mod status;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use model::id::RunId;
 use model::reading::Absence;
 use model::record::EventKind;
 use proto::v1;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 pub(crate) use event::{Ending, Event};
 use run::Run;
@@ -27,7 +27,7 @@ use crate::guard::{self, Guard};
 use crate::hardware::{Device, Sensed};
 use crate::lease::{self, Lease, LeaseKey};
 use crate::sampler::Sampling;
-use crate::spool::Spool;
+use crate::spooler::Spooler;
 use crate::surroundings::Surroundings;
 use crate::worker::{Slot, Worker, WorkerCommandLine};
 
@@ -35,8 +35,6 @@ use crate::worker::{Slot, Worker, WorkerCommandLine};
 const TICK: Duration = Duration::from_millis(100);
 /// Distance of status messages.
 const STATUS_NS: u64 = 1_000_000_000;
-/// Distance of looks after the spool: its promise of durability is no finer.
-const SPOOL_NS: u64 = 100_000_000;
 /// A worker that was told to be idle and still heats after this long beyond its ramp dies.
 const IDLE_GRACE_NS: u64 = 500_000_000;
 
@@ -50,9 +48,7 @@ pub(crate) struct Parts {
     /// Who else uses this node, kept fresh by a thread of its own.
     pub surroundings: Arc<Surroundings>,
     pub clock: AgentClock,
-    pub spool: Arc<Mutex<Spool>>,
-    /// Woken when the spool has something to send.
-    pub spooled: Arc<Notify>,
+    pub(crate) spooler: Spooler,
     /// Messages to the coordinator; dropped while there is no session.
     pub outbox: mpsc::Sender<v1::AgentMessage>,
     pub worker_line: WorkerCommandLine,
@@ -72,8 +68,6 @@ pub(crate) struct Supervisor {
     sensed: BTreeMap<u32, Sensed>,
     last_work: BTreeMap<u32, LastWork>,
     status_at_ns: u64,
-    spool_at_ns: u64,
-    records_lost: u64,
     /// The workers end as soon as they are idle.
     abandoning: bool,
     ending: Option<Ending>,
@@ -98,8 +92,6 @@ impl Supervisor {
             sensed: BTreeMap::new(),
             last_work: BTreeMap::new(),
             status_at_ns: 0,
-            spool_at_ns: 0,
-            records_lost: 0,
             abandoning: false,
             ending: None,
         }
@@ -136,6 +128,7 @@ impl Supervisor {
             Event::Worker { slot, generation, output } => {
                 self.take_output(slot, generation, output);
             }
+            Event::Spooled { run, last_seq } => self.say_closed(run, last_seq),
             Event::End(how) => self.take_end(how),
         }
     }
@@ -202,10 +195,6 @@ impl Supervisor {
             self.abandoning = false;
             self.abandon_workers();
         }
-        if now_ns >= self.spool_at_ns {
-            self.spool_at_ns = now_ns + SPOOL_NS;
-            self.tend_spool();
-        }
         if now_ns >= self.status_at_ns {
             self.status_at_ns = now_ns + STATUS_NS;
             self.say_status(now_ns);
@@ -226,10 +215,11 @@ impl Supervisor {
                 let request = v1::LeaseRequest { request_id: request, run_id, lease_id: key.lease };
                 self.say(Kind::LeaseRequest(request));
             }
-            lease::Action::HeatAllowed => self.answer_pending_arm(),
+            lease::Action::HeatAllowed => self.answer_pending_arm(None),
             lease::Action::Ramp { over_ns, why } => {
                 if why == lease::End::LeaseLost {
                     let text = "no renewal came in time: ramping down".to_owned();
+                    tracing::warn!("{text}");
                     self.record_event(EventKind::LeaseLost, None, text);
                 }
                 self.stop_traffic();

@@ -104,15 +104,18 @@ impl Supervisor {
         }
         run.armed = Some(arm);
         run.ready_owed = true;
+        let asked = matches!(self.lease.state(), lease::State::Armed { .. });
         if allowed || !heats {
-            self.answer_pending_arm();
+            self.answer_pending_arm(None);
+        } else if !asked {
+            self.answer_pending_arm(Some("its lease was lost".to_owned()));
         }
     }
 
-    pub(super) fn answer_pending_arm(&mut self) {
+    pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
         let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
         let Some(arm) = &run.armed else { return };
-        let why = refusal(arm);
+        let why = why_not.or_else(|| refusal(arm));
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),
@@ -337,13 +340,13 @@ impl Supervisor {
         self.step_lease(lease::Event::Drop);
         self.abandon_workers();
         let Some(run) = self.run.take() else { return };
-        let last_seq = self.last_seq(run.id());
-        let closed = v1::Closed {
-            run_id: run.id().to_owned(),
-            instance: self.parts.instance.clone(),
-            last_seq,
-        };
-        self.say(v1::agent_message::Kind::Closed(closed));
+        self.parts.spooler.close(RunId(run.id().to_owned()));
+    }
+
+    /// Says how much of a run there is to wait for.
+    pub(super) fn say_closed(&mut self, run_id: String, last_seq: u64) {
+        let instance = self.parts.instance.clone();
+        self.say(v1::agent_message::Kind::Closed(v1::Closed { run_id, instance, last_seq }));
     }
 
     pub(super) fn take_output(&mut self, slot: Slot, generation: u64, output: Output) {

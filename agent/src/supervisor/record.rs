@@ -1,18 +1,15 @@
 //! What is recorded: reports of workers and samplers become batches in the spool.
 
-use std::sync::{MutexGuard, PoisonError};
-
-use model::id::{AgentInstance, RunId};
+use model::id::RunId;
 use model::load::Kernel;
-use model::record::{Event as Happening, EventKind, Loss, Record, Sample, Start, Work};
-use proto::convert::{record_from_wire, records_to_bytes};
+use model::record::{Event as Happening, EventKind, Record, Sample, Start, Work};
+use proto::convert::record_from_wire;
 use proto::v1;
 
 use super::Supervisor;
 use super::status::LastWork;
 use crate::clock::monotonic_ns;
 use crate::hardware::Sensed;
-use crate::spool::{Spool, SpoolError, StreamKey};
 use crate::worker::Slot;
 
 impl Supervisor {
@@ -173,70 +170,10 @@ impl Supervisor {
         }
     }
 
-    /// Writes one batch; durable against the death of this process when it returns.
+    /// Hands one batch to the spooler, at once: what waited would die with this process.
     fn spool(&mut self, records: &[Record]) {
         let Some(run) = &self.run else { return };
         let run_id = RunId(run.id().to_owned());
-        let payload = records_to_bytes(records);
-        let outcome = self.lock_spool().append(&run_id, records.len() as u32, &payload);
-        match outcome {
-            Ok(_) => self.parts.spooled.notify_one(),
-            Err(error @ SpoolError::NotDurable { .. }) => {
-                self.parts.spooled.notify_one();
-                tracing::warn!(%error, "kept, and a loss of power may take it");
-            }
-            Err(error) => {
-                // The spool keeps the tally; it becomes a loss record once writing works again.
-                self.records_lost += records.len() as u64;
-                tracing::error!(%error, "not recorded");
-            }
-        }
-    }
-
-    pub(super) fn lock_spool(&self) -> MutexGuard<'_, Spool> {
-        self.parts.spool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps the spool's promise of durability, and turns its losses into records.
-    pub(super) fn tend_spool(&mut self) {
-        let now_ns = self.parts.clock.now_ns();
-        let mut spool = self.lock_spool();
-        if spool.next_sync().is_some_and(|due| due <= std::time::Instant::now())
-            && let Err(error) = spool.sync()
-        {
-            tracing::warn!(%error, "a loss of power may take what was measured last");
-        }
-        let mut told = false;
-        for note in spool.losses() {
-            let loss = Loss {
-                time_ns: now_ns,
-                instance: note.stream.instance.0.clone(),
-                from_seq: note.from_seq,
-                to_seq: note.to_seq,
-                records: note.records,
-                why: note.why.words().to_owned(),
-            };
-            let payload = records_to_bytes(&[Record::Loss(loss)]);
-            // A disk that still takes nothing: the note is offered again.
-            if spool.append(&note.stream.run, 1, &payload).is_err() {
-                break;
-            }
-            told |= spool.ack_loss(note.id).is_ok();
-        }
-        drop(spool);
-        if told {
-            self.parts.spooled.notify_one();
-        }
-    }
-
-    /// The last batch of this instance for a run; 0 when it made none.
-    pub(super) fn last_seq(&self, run: &str) -> u64 {
-        let instance = AgentInstance(self.parts.instance.clone());
-        self.lock_spool().last_seq(&StreamKey { run: RunId(run.to_owned()), instance })
-    }
-
-    /// Batches that wait for their acknowledgement.
-    pub(super) fn unacked(&self) -> u64 {
-        self.lock_spool().pending().iter().map(|stream| stream.batches).sum()
+        self.parts.spooler.append(run_id, records.to_vec());
     }
 }

@@ -44,8 +44,8 @@ impl Supervisor {
                 .max_by(f64::total_cmp),
             gflops: fresh.iter().map(|work| work.gflops).sum(),
             gb_per_s: fresh.iter().map(|work| work.gb_per_s).sum(),
-            unacked_batches: self.unacked(),
-            records_lost: self.records_lost,
+            unacked_batches: self.parts.spooler.unacked_batches(),
+            records_lost: self.parts.spooler.records_lost(),
             errors: self.last_work.values().map(|work| work.errors).sum(),
             devices_heating: heating as u32,
         };
