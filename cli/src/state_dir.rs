@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// As root `/var/lib/loadbank`, else `$XDG_STATE_HOME/loadbank` or `~/.local/state/loadbank`.
 #[must_use]
-pub fn default_state_dir() -> PathBuf {
+pub(crate) fn default_state_dir() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let base = match (nix::unistd::geteuid().is_root(), state, home) {
