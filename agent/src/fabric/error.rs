@@ -33,10 +33,9 @@ impl FabricError {
     pub fn is_departure(&self) -> bool {
         match self {
             Self::Closed(_) => true,
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-            ),
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+            }
             _ => false,
         }
     }

@@ -56,8 +56,7 @@ impl Listener {
     /// # Errors
     /// When the address can't be bound or the thread can't be started.
     pub fn bind(address: SocketAddr, token: Token, tuning: &Tuning) -> io::Result<Self> {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         tune(SockRef::from(&socket), tuning)?;
         socket.bind(&address.into())?;
@@ -66,8 +65,13 @@ impl Listener {
         let listening: TcpListener = socket.into();
         let address = listening.local_addr()?;
         let (hall, halt) = (Arc::new(Hall::default()), Halt::default());
-        let door =
-            Door { listening, token, tuning: tuning.clone(), half_open: VecDeque::new(), hall: Arc::clone(&hall) };
+        let door = Door {
+            listening,
+            token,
+            tuning: tuning.clone(),
+            half_open: VecDeque::new(),
+            hall: Arc::clone(&hall),
+        };
         let ends = halt.clone();
         let thread = std::thread::Builder::new()
             .name("fabric-door".into())

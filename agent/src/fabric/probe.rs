@@ -332,7 +332,8 @@ impl Prober<'_> {
 
     /// Sleeps until a message comes, or until just before the next probe is due.
     fn rest(&self, next_ns: u64, now: u64) -> Result<(), FabricError> {
-        let due = if next_ns < self.order.end_ns { next_ns.saturating_sub(AWAKE_NS) } else { u64::MAX };
+        let due =
+            if next_ns < self.order.end_ns { next_ns.saturating_sub(AWAKE_NS) } else { u64::MAX };
         let nap = due.saturating_sub(now).min(LOOK_NS);
         if nap == 0 {
             return Ok(());

@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 128 << 10;
 /// How long a rank only yields the core before it sleeps, in nanoseconds. A sleeping thread
 /// costs tens of microseconds to wake (25 us across cores of a virtual machine), a yield
 /// less than one.
-const YIELD_NS: u64 = 300_000;
+const YIELD_NS: u64 = 50_000;
 /// Bytes of an `f32`.
 const ELEMENT: usize = size_of::<f32>();
 /// Bytes before each operation: its number, and the last one if that is known.
@@ -137,8 +137,7 @@ impl Ring {
         output: &mut [f32],
         halt: &Halt,
     ) -> Result<u64, FabricError> {
-        let layout =
-            Layout::new(self.rank, self.world_size, output.len(), knob("SEG", SEGMENT_BYTES) / ELEMENT);
+        let layout = Layout::new(self.rank, self.world_size, output.len(), SEGMENT_BYTES / ELEMENT);
         for scratch in &mut self.scratch {
             scratch.resize(layout.segment_elements(), 0.0);
         }
@@ -151,7 +150,6 @@ impl Ring {
             receiving: Cursor::default(),
             summed: 0,
             wrong: 0,
-            piece: knob("PIECE", PIECE_BYTES), spiece: knob("SPIECE", 1<<30),
             ring: self,
         };
         pass.run(halt)?;
@@ -183,13 +181,12 @@ struct Pass<'a> {
     /// Elements of the receiving turn that are added and may be passed on.
     summed: usize,
     wrong: u64,
-    piece: usize, spiece: usize,
 }
 
 impl Pass<'_> {
     fn run(&mut self, halt: &Halt) -> Result<(), FabricError> {
         let turns = self.layout.turns();
-        let mut patience = Patience::new("all-reduce", self.ring.stall_ns).yielding(knob("YIELD", YIELD_NS as usize) as u64);
+        let mut patience = Patience::new("all-reduce", self.ring.stall_ns).yielding(YIELD_NS);
         loop {
             let sent = self.send()?;
             let received = self.receive()?;
@@ -228,7 +225,7 @@ impl Pass<'_> {
             if self.sending.bytes < sendable {
                 let from = self.sending.bytes;
                 let source = self.source(range);
-                let bytes = &as_bytes(source)[from..sendable.min(from+self.spiece)];
+                let bytes = &as_bytes(source)[from..sendable];
                 let sent = attempt("send", || (&self.ring.next).write(bytes))?;
                 if sent == 0 {
                     return Ok(moved);
@@ -302,7 +299,7 @@ impl Pass<'_> {
         }
         let (range, arrival) = (self.layout.received(turn), self.layout.arrival(turn));
         let have = self.receiving.bytes;
-        let want = (range.len() * ELEMENT).min(have + self.piece);
+        let want = (range.len() * ELEMENT).min(have + PIECE_BYTES);
         if have < want {
             let target = match arrival {
                 Arrival::Finished => &mut self.output[range.clone()],
@@ -405,5 +402,3 @@ fn as_bytes_mut(values: &mut [f32]) -> &mut [u8] {
     // SAFETY: as above; every bit pattern is a valid f32, and the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }
-
-pub fn knob(n:&str,d:usize)->usize{ std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d) }

@@ -51,7 +51,10 @@ mod plain {
     }
 
     #[inline(always)]
-    #[expect(clippy::float_cmp, reason = "sums of small integers are exact: the same bits or wrong")]
+    #[expect(
+        clippy::float_cmp,
+        reason = "sums of small integers are exact: the same bits or wrong"
+    )]
     pub(super) fn count_wrong(values: &[f32], expected: &[f32], offset: f32) -> u64 {
         // A 32-bit count keeps the loop as wide as the values; slices here are far shorter.
         let wrong: u32 = values

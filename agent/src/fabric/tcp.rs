@@ -141,12 +141,7 @@ fn fail(reports: &Sender<FabricReport>, order: &FabricOrder, text: String, peer:
 }
 
 /// Runs one order with its probes.
-fn conduct(
-    endpoint: &Endpoint,
-    order: &FabricOrder,
-    halt: &Halt,
-    reports: &Sender<FabricReport>,
-) {
+fn conduct(endpoint: &Endpoint, order: &FabricOrder, halt: &Halt, reports: &Sender<FabricReport>) {
     if order.world_size() < 2 {
         fail(reports, order, "traffic needs at least two ranks".into(), None);
         return;

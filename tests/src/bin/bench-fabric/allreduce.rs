@@ -62,7 +62,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn free_ports(ranks: u32) -> Result<String> {
-    let held = (0..ranks).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+    let held =
+        (0..ranks).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
     let ports = held.iter().map(|socket| Ok(socket.local_addr()?.port().to_string()));
     Ok(ports.collect::<Result<Vec<_>>>()?.join(","))
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 
-use agent::fabric::hello::{TOKEN_BYTES, Token};
 use agent::fabric::endpoint::{Endpoint, EndpointConfig, STALL_NS};
+use agent::fabric::hello::{TOKEN_BYTES, Token};
 use agent::fabric::socket::Tuning;
 
 /// All data here is public: a fixed token will do.

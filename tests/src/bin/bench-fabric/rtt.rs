@@ -23,7 +23,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let length_ns = (seconds * 1e9) as u64;
     for round in 0..rounds {
         for (word, spin) in [("block", false), ("spin", true)] {
-            let ours = ours(args, ProbePlan { interval_ns, loaded: false, spin }, length_ns, round)?;
+            let ours =
+                ours(args, ProbePlan { interval_ns, loaded: false, spin }, length_ns, round)?;
             print(args, &format!("rtt_{word}"), round, &ours)?;
             let tight = bare(spin, length_ns, 0)?;
             print(args, &format!("rtt_{word}_bare"), round, &tight)?;
@@ -84,10 +85,12 @@ fn ours(args: &Args, plan: ProbePlan, length_ns: u64, epoch: u32) -> Result<Late
         Ok(all)
     };
     std::thread::scope(|scope| {
-        let ranks = [0, 1].map(|rank| scope.spawn({
-            let (probe, endpoint) = (&probe, &ends[rank as usize]);
-            move || probe(rank, endpoint)
-        }));
+        let ranks = [0, 1].map(|rank| {
+            scope.spawn({
+                let (probe, endpoint) = (&probe, &ends[rank as usize]);
+                move || probe(rank, endpoint)
+            })
+        });
         let mut all = LatencyHistogram::default();
         for rank in ranks {
             all.merge(&rank.join().ok().context("a prober panicked")??);
