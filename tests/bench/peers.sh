@@ -3,6 +3,7 @@
 #
 # usage: peers.sh [DIR]      (DIR keeps the peers between runs; default: a temporary one)
 #   ROUNDS=9 SIZES=1048576,67108864 CONGESTION=reno SECONDS_EACH=2
+#   RING_FLAGS="--buffer 262144"   flags of our all-reduce: socket buffers that fit the cache
 #
 # Everybody runs in one network namespace of its own with the same congestion control, one
 # after another within each round, so that a busy machine is equally busy for all. What
@@ -63,7 +64,8 @@ iperf() { # LENGTH
 
 for round in $(seq "$rounds"); do
     echo "round $round of $rounds" >&2
-    inside "$ours" allreduce --ranks $ranks --sizes "$sizes" --rounds 1 --json 2>/dev/null | keep loadbank "$round"
+    # shellcheck disable=SC2086
+    inside "$ours" allreduce --ranks $ranks --sizes "$sizes" --rounds 1 --json ${RING_FLAGS:-} 2>/dev/null | keep loadbank "$round"
     if "$python" -c 'import torch' 2>/dev/null; then
         inside "$python" "$here/gloo_bench.py" $ranks "$sizes" $((23000 + round)) 2>/dev/null | keep gloo "$round"
     fi
