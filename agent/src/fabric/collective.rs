@@ -8,7 +8,7 @@ use model::histogram::LatencyHistogram;
 use super::clock::{Halt, now_ns};
 use super::endpoint::Endpoint;
 use super::error::FabricError;
-use super::operand::{Operand, RANKS_MAX};
+use super::operand::{Operand, RANKS_MAX, result_buffer};
 use super::ring::{Ring, RingInjection, RingSeat};
 use super::{FabricOrder, FabricReport, WRONG_REPORTED_MAX};
 
@@ -56,8 +56,7 @@ pub(super) fn run(
         next: (next, successor.address),
     };
     let operand = Operand::new(order.rank, order.world_size(), elements);
-    // Not zeros: those would stay unbacked by memory until the first operation.
-    let mut output = vec![f32::NAN; elements];
+    let mut output = result_buffer(elements);
     let mut ring = Ring::join(endpoint, seat, order.start_ns.max(now_ns()) + LATE_NS, halt)?;
     ring.inject = inject;
     halt.sleep_until(order.start_ns)?;

@@ -39,7 +39,7 @@ impl Operand {
             .map(|at| (0..world_size).map(|rank| base(rank, at)).sum::<u32>() as f32)
             .collect();
         let padded = elements + PLACES * PLACE_ELEMENTS;
-        let mut input = Vec::with_capacity(padded);
+        let mut input = reserve(padded);
         for (turn, from) in (0..padded).step_by(PERIOD).enumerate() {
             let length = PERIOD.min(padded - from);
             input.extend(own[..length].iter().map(|value| value + stair(turn)));
@@ -69,6 +69,29 @@ impl Operand {
         }
         wrong
     }
+}
+
+/// Room for a result, backed by memory already: zeros would stay unbacked until written.
+#[must_use]
+pub fn result_buffer(elements: usize) -> Vec<f32> {
+    let mut buffer = reserve(elements);
+    buffer.resize(elements, f32::NAN);
+    buffer
+}
+
+/// Room in large pages where the kernel grants them: the kernel copies every byte of these
+/// buffers, and with 4 KiB pages it spends much of that on looking addresses up.
+fn reserve(elements: usize) -> Vec<f32> {
+    const PAGE: usize = 4096;
+    let buffer: Vec<f32> = Vec::with_capacity(elements);
+    let from = (buffer.as_ptr() as usize).next_multiple_of(PAGE);
+    let end = buffer.as_ptr() as usize + buffer.capacity() * size_of::<f32>();
+    if end > from + PAGE {
+        // SAFETY: the range lies within an allocation of ours, and the advice changes how
+        // it is backed, never what it holds. A refusal costs speed only.
+        unsafe { libc::madvise(from as *mut libc::c_void, end - from, libc::MADV_HUGEPAGE) };
+    }
+    buffer
 }
 
 fn shift(operation: u64) -> usize {

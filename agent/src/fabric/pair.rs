@@ -20,7 +20,7 @@ use super::socket::{close_at_once, congestion_of, retransmits_of};
 
 /// Bytes of one block on a stream: written and read in one call, and small enough to stay
 /// in the second-level cache on both sides.
-const BLOCK_BYTES: usize = 512 << 10;
+const BLOCK_BYTES: usize = 256 << 10;
 /// Each block begins with its length and whether it is the stream's last.
 const HEADER_BYTES: usize = 8;
 /// The first part of a transfer that is not measured: slow start, cold buffers.

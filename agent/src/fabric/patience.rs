@@ -8,10 +8,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::clock::{Halt, now_ns};
 use super::error::FabricError;
 
-/// How long a waiter only yields the core before it sleeps in `poll`, in nanoseconds.
-/// A sleeping thread costs tens of microseconds to wake (measured: 25 us for a wake-up
-/// across cores on a virtual machine), a yield less than one.
-const YIELD_NS: u64 = 300_000;
 /// Longest sleep before the stop flag is looked at, in milliseconds.
 const SLEEP_MS: u16 = 10;
 
@@ -20,6 +16,7 @@ const SLEEP_MS: u16 = 10;
 pub struct Patience {
     step: &'static str,
     limit_ns: u64,
+    yield_ns: u64,
     idle_since_ns: Option<u64>,
 }
 
@@ -27,7 +24,13 @@ impl Patience {
     /// Patience for a step that may stand still for `limit_ns`.
     #[must_use]
     pub fn new(step: &'static str, limit_ns: u64) -> Self {
-        Self { step, limit_ns, idle_since_ns: None }
+        Self { step, limit_ns, yield_ns: 0, idle_since_ns: None }
+    }
+
+    /// Yields the core for so long before it sleeps: where answers come within microseconds.
+    #[must_use]
+    pub fn yielding(self, yield_ns: u64) -> Self {
+        Self { yield_ns, ..self }
     }
 
     /// Something moved.
@@ -50,7 +53,7 @@ impl Patience {
         if idle > self.limit_ns {
             return Err(FabricError::TimedOut { step: self.step, waited_ms: idle / 1_000_000 });
         }
-        if idle < *Y.get_or_init(|| super::ring::knob("YIELD", YIELD_NS as usize) as u64) {
+        if idle < self.yield_ns {
             std::thread::yield_now();
             return Ok(());
         }
@@ -62,5 +65,3 @@ impl Patience {
         }
     }
 }
-
-static Y: std::sync::OnceLock<u64> = std::sync::OnceLock::new();

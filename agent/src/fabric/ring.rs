@@ -23,6 +23,10 @@ use super::sums;
 const SEGMENT_BYTES: usize = 256 << 10;
 /// Longest single read, in bytes: what is read is added and checked before the next read.
 const PIECE_BYTES: usize = 128 << 10;
+/// How long a rank only yields the core before it sleeps, in nanoseconds. A sleeping thread
+/// costs tens of microseconds to wake (25 us across cores of a virtual machine), a yield
+/// less than one.
+const YIELD_NS: u64 = 50_000;
 /// Bytes of an `f32`.
 const ELEMENT: usize = size_of::<f32>();
 /// Bytes before each operation: its number, and the last one if that is known.
@@ -133,12 +137,7 @@ impl Ring {
         output: &mut [f32],
         halt: &Halt,
     ) -> Result<u64, FabricError> {
-        let layout = Layout::new(
-            self.rank,
-            self.world_size,
-            output.len(),
-            knob("SEG", SEGMENT_BYTES) / ELEMENT,
-        );
+        let layout = Layout::new(self.rank, self.world_size, output.len(), SEGMENT_BYTES / ELEMENT);
         for scratch in &mut self.scratch {
             scratch.resize(layout.segment_elements(), 0.0);
         }
@@ -151,8 +150,6 @@ impl Ring {
             receiving: Cursor::default(),
             summed: 0,
             wrong: 0,
-            piece: knob("PIECE", PIECE_BYTES),
-            spiece: knob("SPIECE", 1 << 30),
             ring: self,
         };
         pass.run(halt)?;
@@ -184,14 +181,12 @@ struct Pass<'a> {
     /// Elements of the receiving turn that are added and may be passed on.
     summed: usize,
     wrong: u64,
-    piece: usize,
-    spiece: usize,
 }
 
 impl Pass<'_> {
     fn run(&mut self, halt: &Halt) -> Result<(), FabricError> {
         let turns = self.layout.turns();
-        let mut patience = Patience::new("all-reduce", self.ring.stall_ns);
+        let mut patience = Patience::new("all-reduce", self.ring.stall_ns).yielding(YIELD_NS);
         loop {
             let sent = self.send()?;
             let received = self.receive()?;
@@ -202,10 +197,10 @@ impl Pass<'_> {
                 patience.renew();
                 continue;
             }
-            let to_send = if self.sendable() > 0 { PollFlags::POLLOUT } else { PollFlags::empty() };
+            let when = |wanted, flag| if wanted { flag } else { PollFlags::empty() };
             let sockets = [
-                (self.ring.previous.as_fd(), PollFlags::POLLIN),
-                (self.ring.next.as_fd(), to_send),
+                (self.ring.previous.as_fd(), when(self.may_receive(), PollFlags::POLLIN)),
+                (self.ring.next.as_fd(), when(self.may_send(), PollFlags::POLLOUT)),
             ];
             patience.wait(&sockets, halt)?;
         }
@@ -230,7 +225,7 @@ impl Pass<'_> {
             if self.sending.bytes < sendable {
                 let from = self.sending.bytes;
                 let source = self.source(range);
-                let bytes = &as_bytes(source)[from..sendable.min(from + self.spiece)];
+                let bytes = &as_bytes(source)[from..sendable];
                 let sent = attempt("send", || (&self.ring.next).write(bytes))?;
                 if sent == 0 {
                     return Ok(moved);
@@ -245,6 +240,17 @@ impl Pass<'_> {
             self.sending.bytes = 0;
         }
         Ok(moved)
+    }
+
+    fn may_send(&self) -> bool {
+        self.sending.header < HEADER_BYTES || self.sending.bytes < self.sendable()
+    }
+
+    /// The scratch of a turn was filled two turns ago; until that was sent nothing may come.
+    fn may_receive(&self) -> bool {
+        let turn = self.receiving.turn;
+        turn < self.layout.turns()
+            && (self.layout.arrival(turn) == Arrival::Finished || self.sending.turn >= turn)
     }
 
     /// Bytes of the sending turn that exist already.
@@ -288,16 +294,12 @@ impl Pass<'_> {
             self.read_header()?;
         }
         let turn = self.receiving.turn;
-        if turn == self.layout.turns() {
+        if !self.may_receive() {
             return Ok(moved);
         }
         let (range, arrival) = (self.layout.received(turn), self.layout.arrival(turn));
-        // The scratch of this turn was filled two turns ago; it must have been sent.
-        if arrival != Arrival::Finished && self.sending.turn < turn {
-            return Ok(moved);
-        }
         let have = self.receiving.bytes;
-        let want = (range.len() * ELEMENT).min(have + self.piece);
+        let want = (range.len() * ELEMENT).min(have + PIECE_BYTES);
         if have < want {
             let target = match arrival {
                 Arrival::Finished => &mut self.output[range.clone()],
@@ -399,8 +401,4 @@ fn as_bytes(values: &[f32]) -> &[u8] {
 fn as_bytes_mut(values: &mut [f32]) -> &mut [u8] {
     // SAFETY: as above; every bit pattern is a valid f32, and the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
-}
-
-pub fn knob(n: &str, d: usize) -> usize {
-    std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d)
 }

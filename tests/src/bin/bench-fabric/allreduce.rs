@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use agent::fabric::clock::{Halt, now_ns};
-use agent::fabric::operand::Operand;
+use agent::fabric::operand::{Operand, result_buffer};
 use agent::fabric::ring::{Ring, RingInjection, RingSeat};
 use agent::fabric::socket::congestion_of;
 use model::collective::{CollectiveOp, busbw_gb_per_s};
@@ -100,7 +100,7 @@ pub(crate) fn rank(args: &Args) -> Result<()> {
             let elements = usize::try_from(bytes / 4)?;
             let iterations = args.get("iterations", iterations(*bytes))?;
             let operand = Operand::new(rank, world_size, elements);
-            let mut output = vec![0.0; elements];
+            let mut output = result_buffer(elements);
             let mut seconds = Vec::with_capacity(iterations);
             for iteration in 0..WARM_UP + iterations {
                 ring.all_reduce(&barrier, &mut ignored, &halt)?;

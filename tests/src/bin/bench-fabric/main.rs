@@ -4,6 +4,8 @@
 
 mod allreduce;
 mod args;
+mod pair;
+mod rtt;
 
 use anyhow::{Result, bail};
 
@@ -11,6 +13,8 @@ use args::Args;
 
 const USAGE: &str = "\
 bench-fabric allreduce [--ranks N] [--sizes BYTES,BYTES] [--rounds N] [--iterations N]
+bench-fabric pair [--streams N] [--seconds S] [--both-ways] [--rounds N]
+bench-fabric rtt [--seconds S] [--interval-ns N] [--rounds N]
 common: [--congestion NAME] [--buffer BYTES] [--json]";
 
 fn main() -> Result<()> {
@@ -20,6 +24,8 @@ fn main() -> Result<()> {
     match verb.as_str() {
         "allreduce" => allreduce::run(&args),
         "allreduce-rank" => allreduce::rank(&args),
+        "pair" => pair::run(&args),
+        "rtt" => rtt::run(&args),
         _ => bail!("usage:\n{USAGE}"),
     }
 }
