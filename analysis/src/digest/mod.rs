@@ -165,8 +165,13 @@ impl Digest {
                 ranks.entry((window.rank, node.clone())).or_default().add(window);
             }
             Record::Loss(loss) => {
+                // An agent also tells what an earlier life of it lost.
+                let whose = match loss.instance.as_str() {
+                    "" => batch.instance.clone(),
+                    other => other.to_owned(),
+                };
                 let node = self.seen.nodes.entry(node.clone()).or_default();
-                node.streams.entry(batch.instance.clone()).or_default().add_loss(loss);
+                node.streams.entry(whose).or_default().add_loss(loss);
             }
             Record::Meter(reading) => self.add_meter(reading),
         }

@@ -25,7 +25,10 @@ pub struct Stream {
 
 impl Stream {
     pub(super) fn add_loss(&mut self, loss: &Loss) {
-        self.given_up.insert(loss.from_seq, loss.to_seq);
+        // From 0: records that never got as far as a batch.
+        if loss.from_seq > 0 {
+            self.given_up.insert(loss.from_seq, loss.to_seq);
+        }
         self.records_given_up = self.records_given_up.saturating_add(loss.records);
         self.reasons.insert(loss.why.clone());
         self.keep_few_reasons();

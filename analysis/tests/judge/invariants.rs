@@ -253,6 +253,7 @@ fn odd_rarity(
 ) -> Record {
     match turn % 7 {
         4 => Record::Loss(Loss {
+            instance: String::new(),
             time_ns: t(0),
             from_seq: c(0),
             to_seq: c(1),

@@ -307,6 +307,7 @@ fn our_own_failures_are_minor_and_ours() {
         }),
         ("gave up", |s| {
             let loss = Loss {
+                instance: String::new(),
                 time_ns: 0,
                 from_seq: 9,
                 to_seq: 9,
