@@ -17,8 +17,11 @@ use crate::worker::{Output, Slot, Worker};
 /// A load order outlives its phase by this, so that the ramp at its end has something to
 /// ramp; the supervisor ends it.
 const ORDER_TAIL_NS: u64 = 5_000_000_000;
-/// A phase that starts within this of another's end takes its load over.
-const HANDOVER_NS: u64 = 100_000_000;
+/// A phase that starts within this of another's end takes its load over, at the level that
+/// it finds: a late READY moves a start by less than the coordinator's lead of a second, and
+/// half as much again is for clocks. A ramp in between would be a dip that nobody asked for,
+/// and it would make the worker forget the order that waits. Shorter than [`ORDER_TAIL_NS`].
+const HANDOVER_NS: u64 = 1_500_000_000;
 /// A ramp told to a worker is shorter by this than what is allowed, so that it is over in time.
 const RAMP_MARGIN_NS: u64 = 100_000_000;
 /// Longest phase taken from the wire: a month.
