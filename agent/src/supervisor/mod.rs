@@ -63,6 +63,8 @@ pub(crate) struct Supervisor {
     lease: Lease,
     guards: BTreeMap<u32, Guard>,
     run: Option<Run>,
+    /// A new beginning of our run, for when its old heat is down.
+    postponed: Option<v1::Prepare>,
     workers: BTreeMap<Slot, Worker>,
     generation: u64,
     sensed: BTreeMap<u32, Sensed>,
@@ -87,6 +89,7 @@ impl Supervisor {
             lease: Lease::new(),
             guards,
             run: None,
+            postponed: None,
             workers: BTreeMap::new(),
             generation: 0,
             sensed: BTreeMap::new(),
@@ -145,7 +148,7 @@ impl Supervisor {
                     ramp_ns: u64::from(grant.ramp_ms) * 1_000_000,
                 });
             }
-            Some(Kind::Prepare(prepare)) => self.prepare(prepare),
+            Some(Kind::Prepare(prepare)) => self.prepare_when_cold(prepare),
             Some(Kind::Arm(arm)) => self.arm(arm),
             Some(Kind::Go(go)) => self.go(&go),
             Some(Kind::Stop(stop)) if self.is_run(&stop.run_id) => {
@@ -155,6 +158,7 @@ impl Supervisor {
                         lease::Event::Stop { ramp_ns: Some(u64::from(stop.ramp_ms) * 1_000_000) }
                     }
                 };
+                self.postponed = None;
                 if let Some(run) = &mut self.run {
                     run.stop_asked(stop.why);
                 }
@@ -191,6 +195,7 @@ impl Supervisor {
         }
         self.end_phase_if_due(now_ns);
         self.kill_overdue(now_ns);
+        self.prepare_postponed();
         if self.abandoning && self.all_idle() {
             self.abandoning = false;
             self.abandon_workers();

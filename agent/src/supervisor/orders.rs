@@ -28,8 +28,32 @@ const RAMP_MARGIN_NS: u64 = 100_000_000;
 const PHASE_NS_MAX: u64 = 31 * 24 * 3600 * 1_000_000_000;
 
 impl Supervisor {
+    /// A run that a person resumes while its heat is still on the way down is joined when
+    /// it is down: its workers must not die hot, and its old lease is in the way.
+    pub(super) fn prepare_when_cold(&mut self, prepare: v1::Prepare) {
+        let ours = self.run.as_ref().filter(|run| run.id() == prepare.run_id);
+        if ours.is_some_and(|run| run.prepare.lease_id == prepare.lease_id) {
+            return;
+        }
+        if ours.is_some() && !self.all_idle() {
+            self.postponed = Some(prepare);
+            self.step_lease(lease::Event::Stop { ramp_ns: None });
+            return;
+        }
+        self.postponed = None;
+        self.prepare(prepare);
+    }
+
+    pub(super) fn prepare_postponed(&mut self) {
+        if self.all_idle()
+            && let Some(prepare) = self.postponed.take()
+        {
+            self.prepare(prepare);
+        }
+    }
+
     /// Joins a run: workers and data port, no heat.
-    pub(super) fn prepare(&mut self, prepare: v1::Prepare) {
+    fn prepare(&mut self, prepare: v1::Prepare) {
         let other = self.run.as_ref().is_some_and(|run| run.id() != prepare.run_id);
         if other && !self.all_idle() {
             let run_id = prepare.run_id;
@@ -38,6 +62,8 @@ impl Supervisor {
             return;
         }
         self.abandon_workers();
+        // What is left of an earlier lease would refuse the new one; nothing heats on it.
+        self.step_lease(lease::Event::Drop);
         self.parts.sampling.set_interval(Duration::from_millis(prepare.sample_interval_ms.into()));
         let limits = guard::Limits { device_temp_c: prepare.device_temp_limit_c };
         for guard in self.guards.values_mut() {
@@ -340,6 +366,7 @@ impl Supervisor {
 
     /// Our part in the run is over: workers end, what is left lies in the spool.
     pub(super) fn end_run(&mut self) {
+        self.postponed = None;
         self.step_lease(lease::Event::Drop);
         self.abandon_workers();
         let Some(run) = self.run.take() else { return };
