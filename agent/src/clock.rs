@@ -18,6 +18,9 @@ pub struct FalseClock {
     pub drift_ppb: i64,
     /// CLOCK_MONOTONIC instant at which the drift is zero.
     pub epoch_ns: u64,
+    /// Unix time at monotonic zero, in place of what the wall clock says: known exactly to
+    /// whoever checks the instants.
+    pub base_ns: Option<i64>,
 }
 
 /// Turns CLOCK_MONOTONIC into the instants that this agent tells others, and back. The
@@ -34,7 +37,8 @@ impl AgentClock {
     #[must_use]
     pub fn start(falsified: FalseClock) -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { base_ns: unix.as_nanos() as i64 - monotonic_ns() as i64, falsified }
+        let own = unix.as_nanos() as i64 - monotonic_ns() as i64;
+        Self { base_ns: falsified.base_ns.unwrap_or(own), falsified }
     }
 
     /// Now, as this agent tells it.
@@ -65,18 +69,16 @@ impl AgentClock {
 impl std::str::FromStr for FalseClock {
     type Err = String;
 
-    /// `OFFSET_NS,DRIFT_PPB,EPOCH_NS`.
+    /// `OFFSET_NS,DRIFT_PPB,EPOCH_NS[,BASE_NS]`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts: Vec<&str> = text.split(',').collect();
-        let [offset, drift, epoch] = parts.as_slice() else {
-            return Err("a false clock is OFFSET_NS,DRIFT_PPB,EPOCH_NS".to_owned());
-        };
         let number = |part: &str| part.parse().map_err(|_| format!("{part:?} is no number"));
-        Ok(Self {
-            offset_ns: number(offset)?,
-            drift_ppb: number(drift)?,
-            epoch_ns: number(epoch)?.unsigned_abs(),
-        })
+        let parts: Vec<i64> = text.split(',').map(number).collect::<Result<_, String>>()?;
+        let (offset_ns, drift_ppb, epoch_ns, base_ns) = match parts.as_slice() {
+            [offset, drift, epoch] => (*offset, *drift, *epoch, None),
+            [offset, drift, epoch, base] => (*offset, *drift, *epoch, Some(*base)),
+            _ => return Err("a false clock is OFFSET_NS,DRIFT_PPB,EPOCH_NS[,BASE_NS]".to_owned()),
+        };
+        Ok(Self { offset_ns, drift_ppb, epoch_ns: epoch_ns.unsigned_abs(), base_ns })
     }
 }
 
@@ -92,7 +94,9 @@ mod tests {
             ahead in 0u64..3_600_000_000_000,
         ) {
             let epoch_ns = monotonic_ns();
-            let clock = AgentClock::start(FalseClock { offset_ns, drift_ppb, epoch_ns });
+            let clock = AgentClock::start(FalseClock {
+                offset_ns, drift_ppb, epoch_ns, base_ns: None,
+            });
             let instant = epoch_ns + ahead;
             let back = clock.monotonic(clock.tell(instant));
             prop_assert!(back.abs_diff(instant) <= 2, "{back} {instant}");

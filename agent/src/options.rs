@@ -50,7 +50,7 @@ pub struct AgentOptions {
     /// Sensors are looked for below this root instead of /.
     #[arg(long, value_name = "DIR", hide = true)]
     pub sensor_root: Option<PathBuf>,
-    /// Tests: a clock that is off by OFFSET_NS,DRIFT_PPB,EPOCH_NS.
+    /// Tests: a clock that is off by OFFSET_NS,DRIFT_PPB,EPOCH_NS[,BASE_NS].
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub false_clock: Option<FalseClock>,
     /// Tests: say Hello with another protocol version.
