@@ -47,6 +47,8 @@ pub struct Offset {
 #[derive(Debug, Clone, Default)]
 pub struct OffsetEstimator {
     kept: VecDeque<Exchange>,
+    /// Exchanges that were taken in since the clock last contradicted itself.
+    taken: usize,
 }
 
 impl OffsetEstimator {
@@ -55,10 +57,12 @@ impl OffsetEstimator {
         if exchange.round_trip_ns() < 0 || exchange.replied_ns < exchange.received_ns {
             return;
         }
+        self.taken += 1;
         let bucket = |e: &Exchange| e.sent_ns.div_euclid(BUCKET_NS);
         match self.kept.back_mut() {
             Some(last) if bucket(last) == bucket(&exchange) => {
-                if exchange.round_trip_ns() < last.round_trip_ns() {
+                // Of two alike the later one: what it says is less old at the next GO.
+                if exchange.round_trip_ns() <= last.round_trip_ns() {
                     *last = exchange;
                 }
             }
@@ -70,13 +74,14 @@ impl OffsetEstimator {
         // A clock that was stepped contradicts its own past: believe the present.
         while self.kept.len() > 1 && !self.is_consistent() {
             self.kept.pop_front();
+            self.taken = self.kept.len();
         }
     }
 
-    /// How many exchanges the estimate rests on.
+    /// How many exchanges the estimate was chosen from.
     #[must_use]
     pub fn exchanges(&self) -> usize {
-        self.kept.len()
+        self.taken
     }
 
     /// The offset at an instant of the coordinator's clock; `None` before any exchange.
