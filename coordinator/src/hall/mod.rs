@@ -22,7 +22,7 @@ pub(crate) use agent::{Agent, SessionId};
 
 use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
-use crate::run::{Action, End, Event};
+use crate::run::{Action, End, Event, GO_LEAD_NS, State};
 use crate::store::{Catalogue, JournalEntry, NodeClock, RunRow, StoreError, Writer};
 use agent::{send, to_wire};
 
@@ -132,12 +132,15 @@ impl Hall {
         agent.last_seen_ns = now_ns;
         let Some(kind) = message.kind else { return };
         match kind {
-            Kind::ClockReply(reply) => agent.clock.add(Exchange {
-                sent_ns: reply.probe_sent_ns,
-                received_ns: reply.received_ns,
-                replied_ns: reply.replied_ns,
-                answered_ns: now_ns,
-            }),
+            Kind::ClockReply(reply) => {
+                agent.clock.add(Exchange {
+                    sent_ns: reply.probe_sent_ns,
+                    received_ns: reply.received_ns,
+                    replied_ns: reply.replied_ns,
+                    answered_ns: now_ns,
+                });
+                self.tell_clock(&mut inner, node, now_ns);
+            }
             Kind::LeaseRequest(request) => self.answer_lease(&mut inner, node, &request),
             Kind::Status(status) => agent.status = Some(status),
             other => self.take_for_run(&mut inner, node, now_ns, other),
@@ -212,6 +215,21 @@ impl Hall {
         agent.outbox.is_some()
     }
 
+    /// While a run waits for clocks: what is known of this one at the instant of a GO.
+    fn tell_clock(&self, inner: &mut Inner, node: &str, now_ns: i64) {
+        let waits = inner
+            .active
+            .as_ref()
+            .is_some_and(|active| matches!(active.machine.state(), State::Preparing { .. }));
+        if !waits {
+            return;
+        }
+        let Some(agent) = inner.agents.get(node) else { return };
+        let Some(offset) = agent.clock.at(now_ns + GO_LEAD_NS) else { return };
+        let (exchanges, error_ns) = (agent.clock.exchanges(), offset.error_ns);
+        self.step(inner, now_ns, Event::Clock { node: node.to_owned(), exchanges, error_ns });
+    }
+
     fn answer_lease(&self, inner: &mut Inner, node: &str, request: &v1::LeaseRequest) {
         let granted = inner.active.as_ref().is_some_and(|active| {
             active.run == request.run_id
@@ -278,7 +296,11 @@ impl Hall {
             }
             _ => return,
         };
+        let prepared = matches!(event, Event::Prepared { .. });
         self.step(inner, now_ns, event);
+        if prepared {
+            self.tell_clock(inner, node, now_ns);
+        }
     }
 
     /// An agent came (back) while a run is active: a fact for the judge, and for the machine
@@ -332,8 +354,12 @@ impl Hall {
                         let go = run.go(&node, phase, attempt, start_ns, offset);
                         tell(agents, &node, v1::coordinator_message::Kind::Go(go));
                     }
-                    // No clock, no instant: the machine will miss it and lose the node.
-                    None => tracing::warn!(%node, "no clock exchange yet, not started"),
+                    // No clock, no instant. The machine arms no such node; were it wrong, the
+                    // node would sit idle in a phase that counts it.
+                    None => {
+                        let why = "its clock is not known: it can't be started".to_owned();
+                        self.step(inner, now_ns, Event::Gone { node, why });
+                    }
                 }
             }
             Action::Stop { node, drop, why } => {

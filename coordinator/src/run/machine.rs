@@ -8,8 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PhaseSpec;
 
+#[cfg(test)]
+mod tests;
+
 /// Agents allocate buffers and open ports in this time or are left behind.
 const PREPARE_DEADLINE_NS: i64 = 30_000_000_000;
+/// A GO is an instant of a node's own clock: it takes this many exchanges to name one. Two
+/// may both have waited in a queue; the third is the check.
+const CLOCK_EXCHANGES_MIN: usize = 3;
+/// A start is worth waiting for while a node's clock is less certain than this: the skew
+/// that GO promises.
+const CLOCK_ERROR_MAX_NS: u64 = 1_000_000;
+/// How long it is waited for. On a slow network the error stays large: then the run goes on
+/// with it, and it is kept beside every start.
+const CLOCK_PATIENCE_NS: i64 = 10_000_000_000;
 /// Agents answer an Arm in this time or are left behind.
 const READY_DEADLINE_NS: i64 = 8_000_000_000;
 /// A GO is sent at least this long before its instant: a hundred round trips.
@@ -35,6 +47,12 @@ pub enum Event {
         attempt: u32,
         ok: bool,
         why: String,
+    },
+    /// What is known of the node's clock by now.
+    Clock {
+        node: String,
+        exchanges: usize,
+        error_ns: u64,
     },
     /// Anything at all came from the node (same instance as at the start).
     Seen {
@@ -123,7 +141,7 @@ pub enum End {
 /// Where the run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    Preparing { deadline_ns: i64 },
+    Preparing { since_ns: i64 },
     Running,
     Stopping { deadline_ns: i64 },
     Closing { deadline_ns: i64 },
@@ -133,6 +151,8 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Member {
     prepared: bool,
+    exchanges: usize,
+    clock_error_ns: u64,
     lost: bool,
     last_seen_ns: i64,
     idle: bool,
@@ -176,6 +196,25 @@ pub struct RunMachine {
     lost_after_ns: i64,
 }
 
+impl Member {
+    /// Its workers stand, and its clock is known well enough to be given an instant.
+    fn may_be_armed(&self, waited_ns: i64) -> bool {
+        let certain = self.clock_error_ns <= CLOCK_ERROR_MAX_NS || waited_ns >= CLOCK_PATIENCE_NS;
+        self.prepared && self.exchanges >= CLOCK_EXCHANGES_MIN && certain
+    }
+
+    /// Why it can't be armed once the time for it is over.
+    fn unprepared(&self) -> Option<String> {
+        if !self.prepared {
+            return Some("did not prepare in time".to_owned());
+        }
+        (self.exchanges < CLOCK_EXCHANGES_MIN).then(|| {
+            let (had, least) = (self.exchanges, CLOCK_EXCHANGES_MIN);
+            format!("its clock was not known in time: {had} of {least} exchanges")
+        })
+    }
+}
+
 impl RunMachine {
     /// A run over these nodes, beginning at a phase. `lost_after_ns`: silence after which a
     /// node is lost (the lease: its heat is gone by then).
@@ -189,6 +228,8 @@ impl RunMachine {
     ) -> Self {
         let member = Member {
             prepared: false,
+            exchanges: 0,
+            clock_error_ns: u64::MAX,
             lost: false,
             last_seen_ns: i64::MIN,
             idle: false,
@@ -198,7 +239,7 @@ impl RunMachine {
         Self {
             phases,
             members: nodes.iter().map(|node| (node.clone(), member.clone())).collect(),
-            state: State::Preparing { deadline_ns: i64::MAX },
+            state: State::Preparing { since_ns: i64::MAX },
             present: None,
             next: None,
             arming: None,
@@ -212,7 +253,7 @@ impl RunMachine {
 
     /// Asks every node to prepare. Called once.
     pub fn begin(&mut self, now_ns: i64) -> Vec<Action> {
-        self.state = State::Preparing { deadline_ns: now_ns + PREPARE_DEADLINE_NS };
+        self.state = State::Preparing { since_ns: now_ns };
         for member in self.members.values_mut() {
             member.last_seen_ns = now_ns;
         }
@@ -269,11 +310,17 @@ impl RunMachine {
                 self.seen(&node, now_ns);
                 self.take_ready(&node, (phase, attempt), ok, why, actions);
             }
+            Event::Clock { node, exchanges, error_ns } => self.with(&node, |member| {
+                (member.exchanges, member.clock_error_ns) = (exchanges, error_ns);
+            }),
             Event::Seen { node } => self.seen(&node, now_ns),
             Event::Gone { node, why } => self.lose(&node, why, actions),
             Event::Idle { node } => {
                 self.seen(&node, now_ns);
-                self.with(&node, |member| member.idle = true);
+                // An Idle of before the stop says nothing about the heat that it ends.
+                if matches!(self.state, State::Stopping { .. }) {
+                    self.with(&node, |member| member.idle = true);
+                }
             }
             Event::Closed { node, last_seq } => {
                 self.seen(&node, now_ns);
@@ -331,9 +378,7 @@ impl RunMachine {
 
     fn advance(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
         match self.state {
-            State::Preparing { deadline_ns } => {
-                self.advance_preparing(now_ns, deadline_ns, actions)
-            }
+            State::Preparing { since_ns } => self.advance_preparing(now_ns, since_ns, actions),
             State::Running => self.advance_running(now_ns, actions),
             State::Stopping { deadline_ns } => {
                 let idle = self.members.values().all(|member| member.lost || member.idle);
@@ -354,24 +399,30 @@ impl RunMachine {
         }
     }
 
-    fn advance_preparing(&mut self, now_ns: i64, deadline_ns: i64, actions: &mut Vec<Action>) {
-        if now_ns >= deadline_ns {
-            let late: Vec<String> = self
-                .members
-                .iter()
-                .filter(|(_, member)| !member.lost && !member.prepared)
-                .map(|(node, _)| node.clone())
-                .collect();
-            for node in late {
-                self.lose(&node, "did not prepare in time".to_owned(), actions);
-            }
+    fn advance_preparing(&mut self, now_ns: i64, since_ns: i64, actions: &mut Vec<Action>) {
+        let waited_ns = now_ns.saturating_sub(since_ns);
+        if waited_ns >= PREPARE_DEADLINE_NS {
+            self.lose_unprepared(actions);
         }
         if self.fails_quorum(now_ns, actions) {
             return;
         }
-        if self.members.values().all(|member| member.lost || member.prepared) {
+        if self.members.values().all(|member| member.lost || member.may_be_armed(waited_ns)) {
             self.state = State::Running;
             self.arm_upcoming(now_ns, actions);
+            self.stop_if_done(now_ns, actions);
+        }
+    }
+
+    fn lose_unprepared(&mut self, actions: &mut Vec<Action>) {
+        let late: Vec<(String, String)> = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.lost)
+            .filter_map(|(node, member)| Some((node.clone(), member.unprepared()?)))
+            .collect();
+        for (node, why) in late {
+            self.lose(&node, why, actions);
         }
     }
 
@@ -398,10 +449,15 @@ impl RunMachine {
     fn complete_present(&mut self, now_ns: i64, present: Timed, actions: &mut Vec<Action>) {
         actions.push(Action::PhaseCompleted { phase: present.phase });
         self.present = self.next.take();
-        let more = self.present.is_some() || self.arming.is_some();
-        if !more && self.upcoming < self.phases.len() {
+        if self.present.is_none() && self.arming.is_none() {
             self.arm_upcoming(now_ns, actions);
-        } else if !more {
+        }
+        self.stop_if_done(now_ns, actions);
+    }
+
+    /// Nothing runs, nothing is to come: the plan is done.
+    fn stop_if_done(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
+        if self.present.is_none() && self.next.is_none() && self.arming.is_none() {
             self.stop(now_ns, false, "the plan is done".to_owned(), End::Finished, actions);
         }
     }
@@ -475,8 +531,10 @@ impl RunMachine {
             State::Stopping { .. } | State::Closing { .. } | State::Ended => return,
         }
         let overtaking = matches!(self.state, State::Stopping { .. });
-        if !overtaking || matches!(self.end, Some(End::Finished)) {
-            self.end = Some(end);
+        match &mut self.end {
+            Some(End::Stopped { drop: dropped, .. }) if overtaking => *dropped = true,
+            Some(End::Aborted { .. } | End::Failed { .. }) if overtaking => {}
+            ours => *ours = Some(end),
         }
         for node in self.active() {
             actions.push(Action::Stop { node, drop, why: why.clone() });

@@ -3,5 +3,6 @@
 mod machine;
 mod phase;
 
+pub(crate) use machine::GO_LEAD_NS;
 pub use machine::{Action, End, Event, RunMachine, State};
 pub use phase::{PhaseSpec, members_of, phase_specs};
