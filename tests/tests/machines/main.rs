@@ -450,10 +450,10 @@ fn in_a_good_hall_phases_follow_each_other_without_a_gap() {
 
 #[test]
 fn a_late_ready_leaves_nobody_cold() {
-    // Seven tenths of a second each way: the second phase's READY is too late to begin on
+    // Six tenths of a second each way: the second phase's READY is too late to begin on
     // time, and its GO comes while the first one runs.
     let mut world = World::good(2, &[(1, true), (5, true), (1, true)]);
-    world.network = vec![vec![700 * MS]];
+    world.network = vec![vec![600 * MS]];
     let log = Play::new(world.clone()).play();
     assert!(gaps(&world, &log)[0] > 0, "{:?}", log.starts);
     assert_eq!(log.ended.map(|(_, end)| end), Some(End::Finished));
