@@ -185,7 +185,7 @@ fn open_spool(
     boot_id: &str,
 ) -> anyhow::Result<Spool> {
     let dir = options.state_dir.clone().unwrap_or_else(|| default_state_dir(node)).join("spool");
-    let limits = Limits { bytes_max: options.spool_bytes_max, ..Limits::default() };
+    let limits = Limits::within(options.spool_bytes_max);
     let own =
         Identity { instance: AgentInstance(instance.to_owned()), boot_id: boot_id.to_owned() };
     let (spool, found) =
