@@ -157,9 +157,10 @@ impl Bank {
     /// Waits until so many agents are connected with a clock that is known.
     pub fn wait_for_agents(&self, count: usize) {
         wait_until(&format!("{count} agents"), SOON, || {
-            let known = self.agents().into_iter().filter(|agent| {
-                agent["connected"] == true && agent["offset_us"].is_number()
-            });
+            let known = self
+                .agents()
+                .into_iter()
+                .filter(|agent| agent["connected"] == true && agent["offset_us"].is_number());
             (known.count() >= count).then_some(())
         });
     }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Distance of looks at something that is waited for.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
+/// TCP_LISTEN in `/proc/net/tcp`.
+const LISTEN: &str = "0A";
+
 /// A process with its output in files. Killed when dropped, grandchildren first.
 pub struct Process {
     child: Child,
@@ -208,6 +211,29 @@ impl Worker {
         // SAFETY: sysconf reads a constant of the system.
         let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
         Duration::from_secs_f64(self.now().map_or(0, |stat| stat.ticks) as f64 / per_second)
+    }
+
+    /// Ports on which it listens.
+    #[must_use]
+    pub fn listens(self) -> Vec<u16> {
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", self.pid));
+        let links =
+            folder.into_iter().flatten().flatten().filter_map(|e| e.path().read_link().ok());
+        let sockets: Vec<String> = links
+            .filter_map(|link| {
+                let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+                Some(inode.to_owned())
+            })
+            .collect();
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        let listening = table.lines().filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+            let mine = *state == LISTEN && sockets.iter().any(|socket| socket == inode);
+            let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+            mine.then_some(port)
+        });
+        listening.collect()
     }
 
     fn now(self) -> Option<Stat> {

@@ -10,11 +10,7 @@ use crate::process::{LOOK, Process};
 ///
 /// # Panics
 /// When it does not in time.
-pub fn wait_until<T>(
-    what: &str,
-    patience: Duration,
-    mut found: impl FnMut() -> Option<T>,
-) -> T {
+pub fn wait_until<T>(what: &str, patience: Duration, mut found: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = found() {

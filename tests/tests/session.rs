@@ -38,7 +38,9 @@ fn agents_are_listed_and_a_run_is_seen_phase_by_phase_until_it_is_stopped() {
         let spent = spent_during(&heating, Duration::from_millis(200));
         (spent <= Duration::from_millis(20)).then_some(())
     });
-    wait_until("no workers after the run", RUN_PATIENCE, || bank.workers().is_empty().then_some(()));
+    wait_until("no workers after the run", RUN_PATIENCE, || {
+        bank.workers().is_empty().then_some(())
+    });
 
     let statuses = watch.statuses();
     let last = wait_until("the end is told", RUN_PATIENCE, || {
