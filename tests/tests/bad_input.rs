@@ -1,6 +1,8 @@
 //! Wrong documents, wrong addresses, wrong versions, damaged files, strangers, full disks:
 //! each is named with its mend, and nothing else stops for it.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,7 @@
 //! `loadbank local`: the first command that anybody types, from start to report.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Silent data corruption: one flipped bit is found, and where it was; none is invented.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
+
 use serde_json::Value;
 use system_tests::bank::{RUN_PATIENCE, cores};
 use system_tests::{Bank, plans};

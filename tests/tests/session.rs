@@ -1,5 +1,7 @@
 //! The coordinator as a service: agents, a run, watchers, and both stops.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
+
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
