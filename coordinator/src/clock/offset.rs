@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 const DRIFT_MAX: f64 = 200e-6;
 /// Of each such span only the exchange with the shortest round trip is kept.
 const BUCKET_NS: i64 = 2_000_000_000;
+/// Of two round trips alike within this part the later one is kept: what it says is less old
+/// at the next GO, and the claim need not reach so far ahead.
+const ALIKE: i64 = 64;
 /// Spans kept: a line over two minutes; temperature bends it on a longer one.
 const BUCKETS_MAX: usize = 60;
 /// Steps of each one-dimensional search; the interval shrinks below a nanosecond.
@@ -61,8 +64,7 @@ impl OffsetEstimator {
         let bucket = |e: &Exchange| e.sent_ns.div_euclid(BUCKET_NS);
         match self.kept.back_mut() {
             Some(last) if bucket(last) == bucket(&exchange) => {
-                // Of two alike the later one: what it says is less old at the next GO.
-                if exchange.round_trip_ns() <= last.round_trip_ns() {
+                if exchange.round_trip_ns() <= last.round_trip_ns() / ALIKE * (ALIKE + 1) {
                     *last = exchange;
                 }
             }

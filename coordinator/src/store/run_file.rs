@@ -293,7 +293,8 @@ mod tests {
         let mut file = RunFile::create(folder.path()).unwrap();
         let (small, large) = (batch(1, vec![1, 2]), batch(2, vec![9; 5000]));
         file.commit(&[small.clone(), large.clone()], &[]).unwrap();
-        file.commit(&[large.clone()], &[(5, JournalEntry::Suspended { phase: 2 })]).unwrap();
+        file.commit(std::slice::from_ref(&large), &[(5, JournalEntry::Suspended { phase: 2 })])
+            .unwrap();
         drop(file);
         let file = RunFile::open(folder.path()).unwrap();
         assert_eq!(all(&file), [small, large]);
