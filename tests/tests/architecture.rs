@@ -80,7 +80,11 @@ fn nothing_that_judges_or_invents_runs_on_a_node() {
         .iter()
         .map(|node| {
             let linked = node["deps"].as_array().expect("deps").iter().filter(|dep| {
-                dep["dep_kinds"].as_array().expect("kinds").iter().any(|kind| kind["kind"].is_null())
+                dep["dep_kinds"]
+                    .as_array()
+                    .expect("kinds")
+                    .iter()
+                    .any(|kind| kind["kind"].is_null())
             });
             (text(&node["id"]), linked.map(|dep| text(&dep["pkg"])).collect())
         })

@@ -72,7 +72,8 @@ fn nothing_names_a_registry() {
         .output()
         .expect("git lists files");
     let files = String::from_utf8(listed.stdout).expect("names are UTF-8");
-    let registries = [["crates", "io"].join("."), ["pypi", "org"].join("."), ["npmjs", "org"].join(".")];
+    let registries =
+        [["crates", "io"].join("."), ["pypi", "org"].join("."), ["npmjs", "org"].join(".")];
     let mut read_files = 0;
     for file in files.lines().filter(|file| *file != "Cargo.lock") {
         let Ok(text) = std::fs::read_to_string(root().join(file)) else { continue };

@@ -3,6 +3,7 @@
 
 mod event;
 mod orders;
+mod ports;
 mod record;
 mod run;
 mod status;

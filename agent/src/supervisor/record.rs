@@ -71,7 +71,7 @@ impl Supervisor {
             from_ns: self.parts.clock.tell(window.from_ns),
             to_ns: self.parts.clock.tell(window.to_ns),
             device,
-            phase: run.phase_name(middle),
+            phase: run.load_phase_name(middle),
             kernel,
             level: window.level,
             busy_ns: sum(|core| core.busy_ns),

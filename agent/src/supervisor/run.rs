@@ -94,6 +94,14 @@ impl Run {
         self.phase_at(at_ns).or_else(last).map(|phase| phase.name.clone()).unwrap_or_default()
     }
 
+    /// The phase whose load ran at an instant; empty for a ramp down behind its end, which
+    /// belongs to no phase.
+    pub(super) fn load_phase_name(&self, at_ns: u64) -> String {
+        let heated = |phase: &&TimedPhase| phase.waveform.is_some() && phase.start_ns <= at_ns;
+        let phase = self.phases.iter().rev().find(heated);
+        phase.filter(|phase| at_ns < phase.end_ns).map(|p| p.name.clone()).unwrap_or_default()
+    }
+
     /// When a phase ends whose loads must be brought down.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.phases.iter().filter(|phase| !phase.ended).map(|phase| phase.end_ns).min()
