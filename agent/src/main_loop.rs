@@ -82,17 +82,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let session = SessionParts { coordinator, endpoint, hello, clock, hear: hear.clone() };
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
-    for device in &devices {
-        let hear = hear.clone();
-        sampler::spawn(
-            hardware.clone(),
-            device.index,
-            sampling.clone(),
-            move |device, at_ns, sensed| {
-                let _ = hear.send(Event::Sensed { device, at_ns, sensed });
-            },
-        )?;
-    }
+    start_samplers(&hardware, &devices, &sampling, &hear)?;
     let worker_line = WorkerCommandLine {
         program: std::env::current_exe().context("this program can't find itself")?,
         before: before.0.into_iter().chain(["worker".into()]).collect(),
@@ -118,6 +108,23 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Ok(outcome) => outcome,
         Err(_) => bail!("the session's thread panicked"),
     }
+}
+
+/// A thread for each device: one that hangs delays no other.
+fn start_samplers(
+    hardware: &Arc<dyn Hardware>,
+    devices: &[Device],
+    sampling: &Arc<Sampling>,
+    hear: &std::sync::mpsc::Sender<Event>,
+) -> anyhow::Result<()> {
+    for device in devices {
+        let hear = hear.clone();
+        let tell = move |device, at_ns, sensed| {
+            let _ = hear.send(Event::Sensed { device, at_ns, sensed });
+        };
+        sampler::spawn(hardware.clone(), device.index, sampling.clone(), tell)?;
+    }
+    Ok(())
 }
 
 /// The processors, each device with its own sensors.
@@ -185,7 +192,7 @@ fn open_spool(
     boot_id: &str,
 ) -> anyhow::Result<Spool> {
     let dir = options.state_dir.clone().unwrap_or_else(|| default_state_dir(node)).join("spool");
-    let limits = Limits { bytes_max: options.spool_bytes_max, ..Limits::default() };
+    let limits = Limits::within(options.spool_bytes_max);
     let own =
         Identity { instance: AgentInstance(instance.to_owned()), boot_id: boot_id.to_owned() };
     let (spool, found) =

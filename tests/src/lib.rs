@@ -1,1 +1,49 @@
-//! placeholder
+//! The bench for end-to-end tests: real binaries, real load, real kills.
+//!
+//! [`Bank`] is one coordinator's world in a folder of its own: agents, verbs, run folders.
+//! Whatever it starts dies with it, grandchildren included. Every test heats this machine,
+//! so one test runs at a time, also across test binaries: [`Bank::new`] waits for its turn.
+
+pub mod bank;
+mod binaries;
+pub mod plans;
+pub mod process;
+pub mod record;
+mod watch;
+
+pub use bank::Bank;
+pub use process::{Done, Process};
+pub use watch::{Watch, wait_until};
+
+/// Facilities that must be there, a comma-separated list: a test that lacks one of them
+/// fails instead of being skipped.
+pub const REQUIRE: &str = "LOADBANK_REQUIRE";
+
+/// Whether this machine has a facility. Without it a test says so and is skipped, unless
+/// `LOADBANK_REQUIRE` names the facility. Known: `root`.
+///
+/// # Panics
+/// When the facility is required and not there, or nobody knows it.
+#[must_use]
+pub fn require(facility: &str) -> bool {
+    let (here, why) = match facility {
+        // SAFETY: geteuid reads a number of this process and can't fail.
+        "root" => (unsafe { libc::geteuid() } == 0, "this process is not root"),
+        other => panic!("no such facility: {other}"),
+    };
+    if !here {
+        skip(facility, why);
+    }
+    here
+}
+
+/// Says that a test is skipped for want of a facility.
+///
+/// # Panics
+/// When `LOADBANK_REQUIRE` names the facility.
+pub fn skip(facility: &str, why: &str) {
+    let required = std::env::var(REQUIRE).unwrap_or_default();
+    let required = required.split(',').any(|word| word.trim() == facility);
+    assert!(!required, "{REQUIRE} names {facility}: {why}");
+    eprintln!("SKIPPED: needs {facility}: {why}");
+}

@@ -63,7 +63,18 @@ impl Default for Limits {
     }
 }
 
+/// A bound that holds fewer segments gives up too much of it at once.
+const SEGMENTS_LEAST: u64 = 8;
+
 impl Limits {
+    /// A bound on all segments together, with segments that fit it.
+    #[must_use]
+    pub fn within(bytes_max: u64) -> Self {
+        let share = u32::try_from(bytes_max / SEGMENTS_LEAST).unwrap_or(u32::MAX);
+        let segment_bytes = share.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_DEFAULT);
+        Self { bytes_max, segment_bytes, ..Self::default() }
+    }
+
     pub(super) fn check(&self) -> Result<(), SpoolError> {
         if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
             return Err(SpoolError::Limits("a segment has 1 KiB to 64 MiB"));
@@ -72,5 +83,19 @@ impl Limits {
             return Err(SpoolError::Limits("bytes_max must hold at least two segments"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bound_that_holds_two_small_segments_is_taken() {
+        for bytes_max in [2 << 10, 16 << 10, 8 << 20, BYTES_MAX_DEFAULT, u64::MAX] {
+            assert!(Limits::within(bytes_max).check().is_ok(), "{bytes_max}");
+        }
+        assert!(Limits::within(1 << 10).check().is_err());
+        assert_eq!(Limits::within(BYTES_MAX_DEFAULT), Limits::default());
     }
 }

@@ -6,6 +6,7 @@ use model::plan::{Plan, Selector};
 use model::site::{Family, Site};
 use proto::v1;
 
+use super::agent::send;
 use super::{Active, Hall, Inner};
 use crate::run::{RunMachine, members_of, phase_specs};
 use crate::store::{JournalEntry, Planned, PlannedDevice, RunRow};
@@ -223,8 +224,13 @@ impl Hall {
         let entry = JournalEntry::Ended { how: "stopped".to_owned(), why: who.to_owned() };
         self.writer.journal(&row.run, now_ns, entry);
         let ended = RunRow { state: "stopped".to_owned(), ended_ns: now_ns, ..row };
-        let inner = self.lock();
+        let mut inner = self.lock();
         inner.catalogue.put(&ended).map_err(|e| SubmitError::Store(e.to_string()))?;
+        // Its agents kept recording, in case that it would be resumed.
+        for agent in inner.agents.values_mut() {
+            let finish = v1::Finish { run_id: ended.run.clone() };
+            send(agent, v1::coordinator_message::Kind::Finish(finish));
+        }
         let _ = self.judging.send(ended.run.clone());
         Ok((ended.run, ended.state))
     }

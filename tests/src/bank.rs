@@ -1,0 +1,241 @@
+//! One coordinator's world: agents, verbs, runs, in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::binaries;
+use crate::process::{Done, Process, Worker, workers};
+use crate::watch::{Watch, wait_until};
+
+/// A start, a connection, an answer of the coordinator: all take well under a second.
+const SOON: Duration = Duration::from_secs(20);
+/// No run of these tests takes longer, its plan, ramps and deadlines included.
+pub const RUN_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The world of one test. What it started dies with it.
+pub struct Bank {
+    coordinator: Option<Process>,
+    agents: BTreeMap<String, Process>,
+    address: String,
+    logs: PathBuf,
+    folder: tempfile::TempDir,
+    /// Held until everything above is gone: fields drop in this order.
+    _turn: File,
+}
+
+impl Default for Bank {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Bank {
+    /// Waits for this test's turn; starts nothing yet.
+    ///
+    /// # Panics
+    /// When the machine has no room for a test's folder.
+    #[must_use]
+    pub fn new() -> Self {
+        let lock = binaries::folder().join("system-tests.lock");
+        let turn = File::create(lock).expect("the build's folder takes files");
+        turn.lock().expect("a file can be locked");
+        let folder = tempfile::tempdir().expect("a folder for a test");
+        let logs = folder.path().join("logs");
+        std::fs::create_dir(&logs).expect("a folder takes folders");
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("a free port").to_string();
+        Self { coordinator: None, agents: BTreeMap::new(), address, logs, folder, _turn: turn }
+    }
+
+    /// With a coordinator, and agents `n1`, `n2`, ... on the cores in turn.
+    #[must_use]
+    pub fn with_agents(count: usize) -> Self {
+        let mut bank = Self::new();
+        bank.serve();
+        for index in 0..count {
+            bank.agent(&format!("n{}", index + 1), index, &[]);
+        }
+        bank.wait_for_agents(count);
+        bank
+    }
+
+    /// Folder of this test.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// State directory of the coordinator, or of `local`.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder().join("state")
+    }
+
+    /// State directory of an agent.
+    #[must_use]
+    pub fn agent_dir(&self, node: &str) -> PathBuf {
+        self.folder().join(node)
+    }
+
+    /// Where the coordinator listens, HOST:PORT.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Writes a file into the test's folder.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    #[must_use]
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder().join(name);
+        std::fs::write(&path, text).expect("the test's folder takes files");
+        path.display().to_string()
+    }
+
+    /// Starts the coordinator, for the first time or again on the same state and port.
+    pub fn serve(&mut self) {
+        let state_dir = self.state_dir().display().to_string();
+        let arguments = ["serve", "--insecure-loopback", "--listen", &self.address, "--state-dir"];
+        let arguments = [arguments.as_slice(), &[&state_dir]].concat();
+        self.coordinator = Some(self.loadbank(&arguments));
+        wait_until("the coordinator listens", SOON, || TcpStream::connect(&self.address).ok());
+    }
+
+    /// The coordinator's process.
+    ///
+    /// # Panics
+    /// When none was started.
+    pub fn coordinator(&mut self) -> &mut Process {
+        self.coordinator.as_mut().expect("a coordinator was started")
+    }
+
+    /// Starts an agent, for the first time or again on the same state.
+    pub fn agent(&mut self, node: &str, core: usize, more: &[&str]) {
+        let process = self.start_agent(node, core, more);
+        self.agents.insert(node.to_owned(), process);
+    }
+
+    /// Starts an agent that the caller looks after.
+    #[must_use]
+    pub fn start_agent(&self, node: &str, core: usize, more: &[&str]) -> Process {
+        let cores = cores();
+        let core = cores[core % cores.len()].to_string();
+        let state_dir = self.agent_dir(node).display().to_string();
+        let arguments = ["--insecure-loopback", "--coordinator", &self.address, "--node", node];
+        let own = ["--cores", &core, "--state-dir", &state_dir];
+        let arguments = owned(&[arguments.as_slice(), &own, more].concat());
+        Process::start(&binaries::path("loadbank-agent"), &arguments, &self.logs, node)
+    }
+
+    /// An agent's process.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn agent_process(&mut self, node: &str) -> &mut Process {
+        self.agents.get_mut(node).expect("an agent of this name")
+    }
+
+    /// The worker processes of one agent.
+    #[must_use]
+    pub fn workers_of(&self, node: &str) -> Vec<Worker> {
+        self.agents.get(node).map_or_else(Vec::new, |agent| workers(agent.pid()))
+    }
+
+    /// The worker processes of every agent.
+    #[must_use]
+    pub fn workers(&self) -> Vec<Worker> {
+        self.agents.values().flat_map(|agent| workers(agent.pid())).collect()
+    }
+
+    /// Waits until so many agents are connected with a clock that is known.
+    pub fn wait_for_agents(&self, count: usize) {
+        wait_until(&format!("{count} agents"), SOON, || {
+            let known = self
+                .agents()
+                .into_iter()
+                .filter(|agent| agent["connected"] == true && agent["offset_us"].is_number());
+            (known.count() >= count).then_some(())
+        });
+    }
+
+    /// `loadbank agents --json`.
+    ///
+    /// # Panics
+    /// When the answer is no list.
+    #[must_use]
+    pub fn agents(&self) -> Vec<Value> {
+        self.verb(&["agents", "--json"]).json()["agents"].as_array().expect("a list").clone()
+    }
+
+    /// The row of a run in `loadbank runs --json`.
+    #[must_use]
+    pub fn run_row(&self, run: &str) -> Option<Value> {
+        let runs = self.verb(&["runs", "--json"]).json();
+        runs["runs"].as_array()?.iter().find(|row| row["run"] == run).cloned()
+    }
+
+    /// A verb that speaks to the coordinator, to its end.
+    #[must_use]
+    pub fn verb(&self, arguments: &[&str]) -> Done {
+        self.start_verb(arguments).finish(RUN_PATIENCE)
+    }
+
+    /// A verb that speaks to the coordinator.
+    #[must_use]
+    pub fn start_verb(&self, arguments: &[&str]) -> Process {
+        let target = ["--insecure-loopback", "--coordinator", &self.address];
+        self.loadbank(&[arguments, &target].concat())
+    }
+
+    /// `loadbank` with exactly these arguments.
+    #[must_use]
+    pub fn loadbank(&self, arguments: &[&str]) -> Process {
+        let name = arguments.first().unwrap_or(&"loadbank");
+        Process::start(&binaries::path("loadbank"), &owned(arguments), &self.logs, name)
+    }
+
+    /// Begins a run and a watch beside it; the run's id.
+    ///
+    /// # Panics
+    /// When the run does not begin.
+    #[must_use]
+    pub fn begin(&self, plan: &str) -> (Process, Watch, String) {
+        let plan = self.write("plan.toml", plan);
+        let mut run = self.start_verb(&["run", &plan, "--json"]);
+        let id = wait_until("the run's id", SOON, || {
+            let said = run.stderr();
+            let id = said.lines().find_map(|line| line.strip_prefix("run "));
+            assert!(id.is_some() || run.runs(), "the run ended at once: {said}");
+            id.map(str::to_owned)
+        });
+        let watch = Watch(self.start_verb(&["watch", &id, "--json"]));
+        (run, watch, id)
+    }
+
+    /// Folder of a run of the coordinator.
+    #[must_use]
+    pub fn run_folder(&self, run: &str) -> PathBuf {
+        self.state_dir().join("runs").join(run)
+    }
+}
+
+/// The cores that this process may use.
+///
+/// # Panics
+/// When they can't be read.
+#[must_use]
+pub fn cores() -> Vec<u32> {
+    let facts = agent::node_facts::NodeFacts::read(Path::new("/"));
+    facts.cores.value().filter(|cores| !cores.is_empty()).expect("this machine has cores")
+}
+
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&word| word.to_owned()).collect()
+}
