@@ -132,6 +132,9 @@ impl Supervisor {
 
     pub(super) fn record_sample(&mut self, device: u32, at_ns: u64, sensed: &Sensed) {
         let Some(run) = &self.run else { return };
+        if run.record_until_ns.is_some_and(|until_ns| at_ns > until_ns) {
+            return;
+        }
         let sample = Sample {
             time_ns: self.parts.clock.tell(at_ns),
             device,

@@ -39,6 +39,8 @@ pub(super) struct Run {
     pub(super) prepared_said: bool,
     pub(super) data_address: String,
     pub(super) injected: bool,
+    /// Without a lease the record goes on until here (CLOCK_MONOTONIC), and no further.
+    pub(super) record_until_ns: Option<u64>,
 }
 
 impl Run {
@@ -54,6 +56,7 @@ impl Run {
             prepared_said: false,
             data_address: String::new(),
             injected: false,
+            record_until_ns: None,
         }
     }
 
