@@ -142,7 +142,7 @@ impl Desk {
             Err(error) => {
                 // The spool keeps the tally; it becomes a loss record once writing works.
                 self.state.records_lost.fetch_add(records.len() as u64, Ordering::Relaxed);
-                tracing::error!(%error, "not recorded");
+                tracing::error!(error = &error as &dyn std::error::Error, "not recorded");
             }
         }
         self.spooled.notify_one();

@@ -98,6 +98,9 @@ pub struct ServeOptions {
     /// Congestion control asked for on data sockets; empty leaves the system's
     #[arg(long, default_value = "cubic")]
     pub congestion: String,
+    /// One JSON document on standard output once it serves
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `run`.

@@ -155,7 +155,12 @@ fn a_spool_at_its_bound_gives_up_the_oldest_and_says_so() {
     bank.wait_for_agents(2);
     let report = cut_off(&mut bank, |_| std::thread::sleep(Duration::from_secs(14)));
     assert!(report["coverage"]["records_lost"].as_u64() > Some(0), "{}", report["coverage"]);
-    assert_eq!(report["coverage"]["batches_missing"], 0, "every gap is a recorded loss");
+    // A spool so small may give up the very batch that tells of a loss: that gap has no
+    // reason, and it must still be seen.
+    let missing = report["coverage"]["batches_missing"].as_u64();
+    let unexplained = evidence_of(&report, "instrument", "n1");
+    let seen = unexplained.iter().any(|line| line.contains("unexplained gap"));
+    assert_eq!(seen, missing > Some(0), "{report}");
     let gave_up = |node: &str| {
         let lines = evidence_of(&report, "instrument", node);
         lines.iter().any(|line| line.contains("gave up"))

@@ -3,6 +3,7 @@
 
 mod event;
 mod orders;
+mod ports;
 mod record;
 mod run;
 mod status;
@@ -35,6 +36,9 @@ use crate::worker::{Slot, Worker, WorkerCommandLine};
 const TICK: Duration = Duration::from_millis(100);
 /// Distance of status messages.
 const STATUS_NS: u64 = 1_000_000_000;
+/// A device cools down within minutes; what its sensors say for so long after a lost lease
+/// may tell why it was lost. A run that nobody resumes is not recorded for ever.
+const RECORD_AFTER_LEASE_NS: u64 = 300_000_000_000;
 /// A worker that was told to be idle and still heats after this long beyond its ramp dies.
 const IDLE_GRACE_NS: u64 = 500_000_000;
 
@@ -238,6 +242,9 @@ impl Supervisor {
                 self.end_heat();
                 // Without a lease there is no data port either.
                 self.abandoning = why == lease::End::LeaseLost;
+                if let Some(run) = self.run.as_mut().filter(|_| self.abandoning) {
+                    run.record_until_ns = Some(monotonic_ns() + RECORD_AFTER_LEASE_NS);
+                }
             }
             lease::Action::Refused { why, .. } => tracing::warn!(%why, "arm refused"),
         }

@@ -7,6 +7,7 @@ use model::record::EventKind;
 use proto::v1;
 use proto::v1::worker_command::Kind as Command;
 
+use super::ports::data_ports;
 use super::run::{Run, TimedPhase, waveform_of};
 use super::{Event, IDLE_GRACE_NS, Supervisor};
 use crate::clock::monotonic_ns;
@@ -88,8 +89,10 @@ impl Supervisor {
             self.parts.devices.iter().flat_map(|d| d.cores.iter().copied()).collect();
         self.start_worker(Slot::Fabric, &cores)?;
         let Some(run) = &self.run else { return Ok(()) };
+        let (listen, source) = data_ports(&self.parts.node);
         let listen = v1::WorkerListen {
-            address: "127.0.0.1:0".to_owned(),
+            address: format!("127.0.0.1:{listen}"),
+            source_port_base: u32::from(source),
             data_token: run.prepare.data_token.clone(),
             congestion: run.prepare.congestion.clone(),
         };

@@ -71,7 +71,7 @@ impl Supervisor {
             from_ns: self.parts.clock.tell(window.from_ns),
             to_ns: self.parts.clock.tell(window.to_ns),
             device,
-            phase: run.phase_name(middle),
+            phase: run.load_phase_name(middle),
             kernel,
             level: window.level,
             busy_ns: sum(|core| core.busy_ns),
@@ -132,6 +132,9 @@ impl Supervisor {
 
     pub(super) fn record_sample(&mut self, device: u32, at_ns: u64, sensed: &Sensed) {
         let Some(run) = &self.run else { return };
+        if run.record_until_ns.is_some_and(|until_ns| at_ns > until_ns) {
+            return;
+        }
         let sample = Sample {
             time_ns: self.parts.clock.tell(at_ns),
             device,

@@ -39,6 +39,8 @@ pub(super) struct Run {
     pub(super) prepared_said: bool,
     pub(super) data_address: String,
     pub(super) injected: bool,
+    /// Without a lease the record goes on until here (CLOCK_MONOTONIC), and no further.
+    pub(super) record_until_ns: Option<u64>,
 }
 
 impl Run {
@@ -54,6 +56,7 @@ impl Run {
             prepared_said: false,
             data_address: String::new(),
             injected: false,
+            record_until_ns: None,
         }
     }
 
@@ -92,6 +95,14 @@ impl Run {
     pub(super) fn phase_name(&self, at_ns: u64) -> String {
         let last = || self.phases.iter().rev().find(|phase| phase.start_ns <= at_ns);
         self.phase_at(at_ns).or_else(last).map(|phase| phase.name.clone()).unwrap_or_default()
+    }
+
+    /// The phase whose load ran at an instant; empty for a ramp down behind its end, which
+    /// belongs to no phase.
+    pub(super) fn load_phase_name(&self, at_ns: u64) -> String {
+        let heated = |phase: &&TimedPhase| phase.waveform.is_some() && phase.start_ns <= at_ns;
+        let phase = self.phases.iter().rev().find(heated);
+        phase.filter(|phase| at_ns < phase.end_ns).map(|p| p.name.clone()).unwrap_or_default()
     }
 
     /// When a phase ends whose loads must be brought down.

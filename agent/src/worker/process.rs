@@ -1,6 +1,7 @@
 //! The worker's end: commands from standard input, reports to standard output.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 
 use proto::v1;
@@ -9,6 +10,7 @@ use super::convert::{load_command, load_report};
 use super::pipe::{read_frame, write_frame};
 use super::traffic;
 use crate::fabric::Fabric;
+use crate::fabric::endpoint::EndpointConfig;
 use crate::fabric::tcp::TcpFabric;
 use crate::hardware::cpu::CpuHardware;
 use crate::hardware::{Hardware, LoadCommand, Sensed};
@@ -100,7 +102,7 @@ fn open_fabric() -> anyhow::Result<Option<TcpFabric>> {
         first.is_none()
     });
     let Some(config) = first else { return Ok(None) };
-    let opened = config.map_err(anyhow::Error::msg).and_then(|c| Ok(TcpFabric::bind(c)?));
+    let opened = config.map_err(anyhow::Error::msg).and_then(|config| Ok(bind(config)?));
     let (address, error) = match &opened {
         Ok(fabric) => (fabric.address().to_string(), String::new()),
         Err(error) => (String::new(), error.to_string()),
@@ -109,6 +111,17 @@ fn open_fabric() -> anyhow::Result<Option<TcpFabric>> {
     let kind = Some(v1::worker_report::Kind::Listening(listening));
     say(&mut io::stdout().lock(), &v1::WorkerReport { kind })?;
     opened.map(Some)
+}
+
+/// The port asked for, or any when it is taken.
+fn bind(config: EndpointConfig) -> io::Result<TcpFabric> {
+    TcpFabric::bind(config.clone()).or_else(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let listen = SocketAddr::new(config.listen.ip(), 0);
+            TcpFabric::bind(EndpointConfig { listen, ..config })
+        }
+        _ => Err(error),
+    })
 }
 
 /// Keeps this process on the cores of its agent: latency across cores flips between two

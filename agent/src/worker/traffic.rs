@@ -26,10 +26,11 @@ pub(super) fn endpoint(
             listen.address.parse().map_err(|_| format!("{:?} is no address", listen.address))?;
         let token = listen.data_token.as_slice().try_into().map_err(|_| "a token has 32 bytes")?;
         let congestion = Some(listen.congestion.clone()).filter(|name| !name.is_empty());
+        let source_port_base = u16::try_from(listen.source_port_base).ok().filter(|port| *port > 0);
         Ok(EndpointConfig {
             listen: address,
             token: Token(token),
-            tuning: Tuning { congestion, buffer_bytes: None, source_port_base: None },
+            tuning: Tuning { congestion, buffer_bytes: None, source_port_base },
             stall_ns: STALL_NS,
         })
     };

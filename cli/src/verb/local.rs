@@ -42,7 +42,7 @@ pub async fn run(options: LocalOptions) -> Result<ExitCode, Failure> {
         ..v1::SubmitRequest::default()
     };
     let outcome = run::submit_and_follow(&mut client, request, options.json).await;
-    agents.end().await;
+    agents.end(outcome.is_ok()).await;
     coordinator.stop().await;
     outcome
 }
@@ -66,8 +66,8 @@ impl Agents {
         Ok(agents)
     }
 
-    /// Ends the agents; their spools go when everything in them was taken.
-    async fn end(mut self) {
+    /// Ends the agents; their spools go when everything in them was taken (`whole`).
+    async fn end(mut self, whole: bool) {
         for process in &self.processes {
             let pid = nix::unistd::Pid::from_raw(process.id() as i32);
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
@@ -76,7 +76,7 @@ impl Agents {
         while Instant::now() < deadline && !self.all_ended() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        if self.all_ended() {
+        if whole && self.all_ended() {
             let _ = std::fs::remove_dir_all(&self.homes);
         }
     }

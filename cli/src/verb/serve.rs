@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::failure::Failure;
 use crate::options::ServeOptions;
+use crate::output;
 use crate::state_dir::default_state_dir;
 
 /// After a signal the active run is ramped down; this long beyond the ramp it may take.
@@ -34,6 +35,14 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         eprintln!(
             "run {run} was cut off and is suspended: `loadbank resume {run}` brings heat back"
         );
+    }
+    if options.json {
+        let document = serde_json::json!({
+            "address": coordinator.address.to_string(),
+            "state_dir": state_dir.display().to_string(),
+            "suspended": coordinator.suspended,
+        });
+        output::line(&document.to_string())?;
     }
     wait_for_signal().await;
     leave(coordinator).await;
