@@ -17,12 +17,16 @@ use crate::store::{Durable, StoredBatch};
 const OUTBOX_MAX: usize = 256;
 /// A connection that does not say Hello in this time is closed.
 const HELLO_DEADLINE: Duration = Duration::from_secs(5);
-/// Clock exchanges come fast until the estimate stands, then slowly.
+/// Distance of clock probes while the error of an agent's clock is large.
 const PROBE_FAST: Duration = Duration::from_millis(100);
-/// See [`PROBE_FAST`].
+/// And when it is small.
 const PROBE_SLOW: Duration = Duration::from_millis(500);
-/// How many fast ones.
-const PROBES_FAST: u32 = 40;
+/// Small: a quarter of the millisecond that two agents may begin apart, for either of them
+/// and with room for a busy hour.
+const ERROR_SMALL_NS: u64 = 250_000;
+/// Probes of all agents together: with the exchanges that follow each of them a tenth of
+/// what two cores can carry. Ten thousand agents are probed every seven seconds.
+const PROBES_PER_SECOND_MAX: f64 = 1_500.0;
 /// Batches of one stream that are on their way to the disk; this also bounds the writer's
 /// queue, at so many a connected agent.
 const IN_FLIGHT_MAX: usize = 64;
@@ -116,11 +120,11 @@ async fn listen(
 }
 
 async fn probe_clock(hall: Hall, node: String, session: SessionId) {
-    let mut count = 0;
-    while hall.probe_clock(&node, session) {
-        count += 1;
-        let pause = if count < PROBES_FAST { PROBE_FAST } else { PROBE_SLOW };
-        tokio::time::sleep(pause).await;
+    while let Some((error_ns, agents)) = hall.probe_clock(&node, session) {
+        let small = error_ns.is_some_and(|error_ns| error_ns <= ERROR_SMALL_NS);
+        let wished = if small { PROBE_SLOW } else { PROBE_FAST };
+        let fair = Duration::from_secs_f64(agents as f64 / PROBES_PER_SECOND_MAX);
+        tokio::time::sleep(wished.max(fair)).await;
     }
 }
 

@@ -64,9 +64,10 @@ impl OffsetEstimator {
         let bucket = |e: &Exchange| e.sent_ns.div_euclid(BUCKET_NS);
         match self.kept.back_mut() {
             Some(last) if bucket(last) == bucket(&exchange) => {
-                if exchange.round_trip_ns() <= last.round_trip_ns() / ALIKE * (ALIKE + 1) {
-                    *last = exchange;
+                if exchange.round_trip_ns() > last.round_trip_ns() / ALIKE * (ALIKE + 1) {
+                    return;
                 }
+                *last = exchange;
             }
             _ => self.kept.push_back(exchange),
         }

@@ -19,6 +19,8 @@ pub(crate) struct Agent {
     pub last_seen_ns: i64,
     pub status: Option<v1::Status>,
     pub probes: u64,
+    /// Probes that follow the answer which is due.
+    pub(crate) probes_to_follow: u32,
 }
 
 impl Agent {
@@ -36,6 +38,7 @@ impl Agent {
             last_seen_ns: now_ns,
             status: None,
             probes: 0,
+            probes_to_follow: 0,
         }
     }
 }

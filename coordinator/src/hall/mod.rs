@@ -26,6 +26,10 @@ use crate::run::{Action, End, Event, GO_LEAD_NS, State};
 use crate::store::{Catalogue, JournalEntry, NodeClock, RunRow, StoreError, Writer};
 use agent::{send, to_wire};
 
+/// An answer is followed by the next probe, so often: both processes are awake then, and the
+/// round trip is the network's and not the schedulers'.
+const PROBES_FOLLOWING: u32 = 3;
+
 /// Handle of a coordinator's state; cloning shares it.
 #[derive(Clone)]
 pub(crate) struct Hall {
@@ -139,6 +143,10 @@ impl Hall {
                     replied_ns: reply.replied_ns,
                     answered_ns: now_ns,
                 });
+                if agent.probes_to_follow > 0 {
+                    agent.probes_to_follow -= 1;
+                    self.send_probe(agent);
+                }
                 self.tell_clock(&mut inner, node, now_ns);
             }
             Kind::LeaseRequest(request) => self.answer_lease(&mut inner, node, &request),
@@ -202,17 +210,30 @@ impl Hall {
         self.step(&mut inner, now_ns, Event::Tick);
     }
 
-    /// Asks every connected agent for its clock. Distance of calls: [`crate::session`].
-    pub(crate) fn probe_clock(&self, node: &str, session: SessionId) -> bool {
+    /// Asks an agent for its clock. Says how well it was known at the instant of a GO, and
+    /// how many agents there are to ask; nothing once the session is over.
+    pub(crate) fn probe_clock(
+        &self,
+        node: &str,
+        session: SessionId,
+    ) -> Option<(Option<u64>, usize)> {
         let mut inner = self.lock();
-        let Some(agent) = inner.agents.get_mut(node) else { return false };
-        if agent.session != session {
-            return false;
+        let agents = inner.agents.len();
+        let agent = inner.agents.get_mut(node)?;
+        if agent.session != session || agent.outbox.is_none() {
+            return None;
         }
+        let now_ns = self.clock.now_ns();
+        let error_ns = agent.clock.at(now_ns + GO_LEAD_NS).map(|offset| offset.error_ns);
+        agent.probes_to_follow = PROBES_FOLLOWING;
+        self.send_probe(agent);
+        Some((error_ns, agents))
+    }
+
+    fn send_probe(&self, agent: &mut Agent) {
         agent.probes += 1;
         let probe = v1::ClockProbe { probe_id: agent.probes, sent_ns: self.clock.now_ns() };
         send(agent, v1::coordinator_message::Kind::ClockProbe(probe));
-        agent.outbox.is_some()
     }
 
     /// While a run waits for clocks: what is known of this one at the instant of a GO.
