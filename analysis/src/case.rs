@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use model::facts::NodeFacts;
 use model::finding::Suspect;
 use model::plan::{Plan, Requirement};
+use model::policy::Policy;
 use model::record::EventKind;
+use model::site::Site;
 use model::{DeviceId, NodeName, RunFacts};
 
+use crate::Terms;
 use crate::digest::device::DeviceEvidence;
 use crate::digest::events::{EventGroup, EventKey};
 use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair};
@@ -17,13 +20,16 @@ use crate::digest::{Evidence, Seen};
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) plan: &'a Plan,
+    pub(crate) site: Option<&'a Site>,
+    pub(crate) policy: &'a Policy,
     pub(crate) facts: &'a RunFacts,
     pub(crate) seen: &'a Seen,
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn new(plan: &'a Plan, evidence: &'a Evidence) -> Self {
-        Self { plan, facts: &evidence.facts, seen: &evidence.seen }
+    pub(crate) fn new(terms: &Terms<'a>, evidence: &'a Evidence) -> Self {
+        let Terms { plan, site, policy } = *terms;
+        Self { plan, site, policy, facts: &evidence.facts, seen: &evidence.seen }
     }
 
     pub(crate) fn requires(&self, requirement: Requirement) -> bool {

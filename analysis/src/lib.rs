@@ -15,16 +15,27 @@ mod verdict;
 pub use digest::{Digest, Evidence, Overlap};
 
 use model::plan::Plan;
+use model::policy::Policy;
 use model::report::{Report, RunHeader, SCHEMA};
+use model::site::Site;
 
 use case::{Case, utc};
+
+/// By which a run is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    pub plan: &'a Plan,
+    /// Without a site nothing that nodes share can be blamed.
+    pub site: Option<&'a Site>,
+    pub policy: &'a Policy,
+}
 
 /// Judges a run: what was found, what was measured, what was not, and the verdict.
 ///
 /// # Example
 /// ```
 /// use std::collections::BTreeSet;
-/// use model::{Plan, RunFacts, Verdict};
+/// use model::{Plan, Policy, RunFacts, Verdict};
 ///
 /// let plan = Plan {
 ///     name: "soak".to_owned(), requires: BTreeSet::new(), seed: 1,
@@ -32,11 +43,13 @@ use case::{Case, utc};
 ///     phases: Vec::new(),
 /// };
 /// let evidence = analysis::Digest::new(&plan).finish(RunFacts::default());
-/// assert_eq!(analysis::judge(&plan, &evidence).verdict, Verdict::Inconclusive);
+/// let terms = analysis::Terms { plan: &plan, site: None, policy: &Policy::default() };
+/// assert_eq!(analysis::judge(&terms, &evidence).verdict, Verdict::Inconclusive);
 /// ```
 #[must_use]
-pub fn judge(plan: &Plan, evidence: &Evidence) -> Report {
-    let case = Case::new(plan, evidence);
+pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
+    let case = Case::new(terms, evidence);
+    let plan = terms.plan;
     let findings = diagnose::diagnose(&case);
     let gaps = diagnose::not_measured::gaps(&case);
     let (verdict, reasons) = verdict::decide(&case, &findings, &gaps);

@@ -14,7 +14,7 @@ use scenario::{START_NS, Scenario, node};
 fn judge(scenario: &Scenario) -> Report {
     let mut digest = analysis::Digest::new(&scenario.plan);
     scenario.batches.iter().for_each(|batch| digest.add(batch));
-    analysis::judge(&scenario.plan, &digest.finish(scenario.facts.clone()))
+    analysis::judge(&scenario.terms(), &digest.finish(scenario.facts.clone()))
 }
 
 /// Both forms against their goldens; no line of text leaves the page.

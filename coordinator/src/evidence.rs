@@ -84,7 +84,7 @@ pub fn report_of(at: &Path) -> Result<Report, EvidenceError> {
     let journal = file.journal()?;
     let damaged = |why: String| StoreError::Journal { file: file.path().to_owned(), id: 0, why };
     let created = Created::find(&journal).ok_or_else(|| damaged("it has no beginning".into()))?;
-    let (plan, _site) = created.documents().map_err(damaged)?;
+    let (plan, site) = created.documents().map_err(damaged)?;
     let facts = facts_of(&created, &journal, file.path().parent());
     let mut digest = Digest::new(&plan);
     file.for_each_batch(&created.run, |stored| {
@@ -97,7 +97,9 @@ pub fn report_of(at: &Path) -> Result<Report, EvidenceError> {
         digest.add(&records_from_batch(&stored.batch).map_err(|e| damaged(e.to_string()))?);
         Ok(())
     })?;
-    Ok(analysis::judge(&plan, &digest.finish(facts)))
+    let policy = formats::policy::builtin();
+    let terms = analysis::Terms { plan: &plan, site: site.as_ref(), policy: &policy };
+    Ok(analysis::judge(&terms, &digest.finish(facts)))
 }
 
 /// What the coordinator knows, as the judge takes it.

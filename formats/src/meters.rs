@@ -2,22 +2,7 @@
 
 use crate::table::{Column, Row, Slot, TableReader, TableWriter};
 
-/// One reading of one meter; `None` is not measured, never zero.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct MeterRow {
-    /// Nanoseconds since the Unix epoch.
-    pub time_ns: i64,
-    /// Id of the domain in the site.
-    pub domain: String,
-    /// `power_kw`, `supply_c`, `current_a.l2`, ...
-    pub point: String,
-    pub value: Option<f64>,
-    pub unit: Option<String>,
-    /// `good` or `suspect`.
-    pub quality: Option<String>,
-    /// How far the meter's clock may be off, in milliseconds.
-    pub clock_error_ms: Option<f64>,
-}
+pub use model::table::MeterRow;
 
 /// Reads meters in batches.
 pub type MeterReader = TableReader<MeterRow>;

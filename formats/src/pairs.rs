@@ -2,34 +2,7 @@
 
 use crate::table::{Column, Row, Slot, TableReader, TableWriter};
 
-/// One directed transfer; `None` is not measured, never zero.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PairRow {
-    /// Nanoseconds since the Unix epoch.
-    pub time_ns: i64,
-    /// Transfers of one round ran at the same time.
-    pub round: u32,
-    /// Node that sent.
-    pub src: String,
-    /// Node that received.
-    pub dst: String,
-    /// Source port: with the addresses it decides the path through the fabric.
-    pub sport: Option<u64>,
-    /// Gbit/s of the payload.
-    pub gbps: Option<f64>,
-    pub dport: Option<u64>,
-    pub seconds: Option<f64>,
-    /// Network card of the sender.
-    pub nic: Option<String>,
-    /// `idle` or `loaded`.
-    pub load: Option<String>,
-    /// The spine or link that carried it, when known.
-    pub via: Option<String>,
-    pub rtt_p50_us: Option<f64>,
-    pub rtt_p99_us: Option<f64>,
-    pub rtt_max_us: Option<f64>,
-    pub retransmits: Option<u64>,
-}
+pub use model::table::PairRow;
 
 /// Reads pairs in batches.
 pub type PairReader = TableReader<PairRow>;

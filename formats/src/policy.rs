@@ -166,6 +166,7 @@ mod tests {
         let directed = |gate: &Gate| gate.name.ends_with("_most") || gate.name.ends_with("_least");
         assert!(policy.gates.iter().all(directed));
         assert!(!policy.load_was_commanded);
+        assert_eq!(policy.floors, Floors::default());
     }
 
     #[test]

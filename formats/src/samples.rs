@@ -2,41 +2,7 @@
 
 use crate::table::{Column, Row, Slot, TableReader, TableWriter};
 
-/// What one device felt; `None` is not measured, never zero.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct SampleRow {
-    /// Nanoseconds since the Unix epoch.
-    pub time_ns: i64,
-    /// Empty when the location is unknown.
-    pub node: String,
-    /// Index in the node.
-    pub device: u32,
-    pub phase: Option<String>,
-    /// A job or repetition: rows of one block are compared with each other.
-    pub block: Option<String>,
-    pub uuid: Option<String>,
-    /// The word of the kernel that made the heat.
-    pub kernel: Option<String>,
-    /// Mean over the row's interval, in watts.
-    pub power_w: Option<f64>,
-    /// In degrees Celsius, like every temperature here.
-    pub temp_c: Option<f64>,
-    pub temp_max_c: Option<f64>,
-    pub mem_temp_c: Option<f64>,
-    pub inlet_air_c: Option<f64>,
-    pub coolant_supply_c: Option<f64>,
-    pub clock_mhz: Option<f64>,
-    pub clock_min_mhz: Option<f64>,
-    /// Share of the device that was busy, 0..=1.
-    pub busy: Option<f64>,
-    /// Work per second, higher is better.
-    pub perf: Option<f64>,
-    pub power_limit_w: Option<f64>,
-    /// NVML's bit mask.
-    pub clock_event_reasons: Option<u64>,
-    pub ecc_uncorrected: Option<u64>,
-    pub xid: Option<u64>,
-}
+pub use model::table::SampleRow;
 
 /// Reads samples in batches.
 pub type SampleReader = TableReader<SampleRow>;

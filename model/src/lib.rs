@@ -15,7 +15,9 @@ pub mod policy;
 pub mod reading;
 pub mod record;
 pub mod report;
+pub mod sample_columns;
 pub mod site;
+pub mod table;
 
 pub use facts::RunFacts;
 pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
@@ -27,4 +29,6 @@ pub use policy::Policy;
 pub use reading::{Absence, Reading};
 pub use record::{Record, Records};
 pub use report::Report;
+pub use sample_columns::{Metric, SampleColumns};
 pub use site::Site;
+pub use table::{MeterRow, PairRow, SampleRow};

@@ -1,7 +1,7 @@
 //! The policy: by which gates and floors a run is judged. A value; `formats` reads it.
 
-/// What the judge takes as given.
-#[derive(Debug, Clone, PartialEq)]
+/// What the judge takes as given. The default has no gates; the built-in policy is a document.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policy {
     /// Telemetry that nobody of ours recorded: somebody vouches that its load was commanded.
     pub load_was_commanded: bool,
@@ -57,4 +57,25 @@ pub struct Floors {
     /// Largest share of planned evidence that may be missing before the verdict is
     /// INCONCLUSIVE, 0..=1.
     pub missing_most: f64,
+}
+
+/// The floors of the built-in policy: proposals for want of published limits, 3 % of work per second and 5 % of bandwidth as
+/// common acceptance practice.
+impl Default for Floors {
+    fn default() -> Self {
+        Self {
+            temp_k: 3.0,
+            power_percent: 2.0,
+            clock_percent: 2.0,
+            perf_percent: 3.0,
+            r_th_percent: 5.0,
+            bandwidth_percent: 5.0,
+            hit_mads: 3.0,
+            coverage_least: 0.6,
+            outside_hits_most: 0.1,
+            q_value_most: 0.05,
+            group_nodes_least: 3,
+            missing_most: 0.1,
+        }
+    }
 }

@@ -12,19 +12,21 @@ pub mod sequence;
 pub mod series;
 pub mod sketch;
 pub mod stream;
+pub mod telemetry;
 pub mod work;
 
 use std::collections::BTreeMap;
 
 use model::plan::{PhaseKind, Plan};
 use model::record::{Event, MeterReading, Record, Records};
-use model::{NodeName, RunFacts};
+use model::{NodeName, RunFacts, SampleColumns};
 
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
 use sketch::Sketch;
 use stream::Stream;
+use telemetry::Telemetry;
 
 /// Frozen evidence: all that the judge looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +44,8 @@ pub struct Seen {
     pub transfers: BTreeMap<(Pair, String), TransferEvidence>,
     pub collectives: BTreeMap<CollectiveKey, Ranks>,
     pub meters: BTreeMap<MeterKey, MeterEvidence>,
+    /// Rows of sample tables.
+    pub telemetry: Telemetry,
 }
 
 /// What one node said about itself.
@@ -110,6 +114,11 @@ impl Digest {
         for record in &batch.records {
             self.add_record(batch, record);
         }
+    }
+
+    /// Counts rows of a table of samples.
+    pub fn add_samples(&mut self, columns: &SampleColumns) {
+        self.seen.telemetry.add_columns(columns);
     }
 
     /// Adds another digest of the same plan.
@@ -249,6 +258,7 @@ impl Seen {
             ours.values.merge(&meter.values);
             ours.suspect += meter.suspect;
         }
+        self.telemetry.merge(other.telemetry);
     }
 }
 

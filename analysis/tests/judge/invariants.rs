@@ -41,7 +41,7 @@ fn judge_spread(scenario: &Scenario, batches: &[Records], parts: usize, twice: &
     for digest in digests {
         whole.merge(digest).expect("each batch is in one digest");
     }
-    analysis::judge(&scenario.plan, &whole.finish(scenario.facts.clone()))
+    analysis::judge(&scenario.terms(), &whole.finish(scenario.facts.clone()))
 }
 
 #[test]

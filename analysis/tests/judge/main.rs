@@ -11,5 +11,5 @@ use scenario::Scenario;
 fn judge(scenario: &Scenario) -> Report {
     let mut digest = Digest::new(&scenario.plan);
     scenario.batches.iter().for_each(|batch| digest.add(batch));
-    analysis::judge(&scenario.plan, &digest.finish(scenario.facts.clone()))
+    analysis::judge(&scenario.terms(), &digest.finish(scenario.facts.clone()))
 }

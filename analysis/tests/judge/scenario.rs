@@ -9,7 +9,7 @@ use model::plan::{Limits, Phase, PhaseKind, PhaseLoad, Plan, Requirement, Select
 use model::record::{
     CollectiveWindow, Event, EventKind, Latency, Record, Records, Sample, Start, Transfer, Work,
 };
-use model::{Absence, Kernel, LatencyHistogram, NodeName, Reading, RunId};
+use model::{Absence, Kernel, LatencyHistogram, NodeName, Policy, Reading, RunId};
 
 const SECOND: i64 = 1_000_000_000;
 /// 2026-09-01T00:00:00Z.
@@ -22,6 +22,7 @@ const CORES: u32 = 8;
 pub(crate) struct Scenario {
     pub(crate) plan: Plan,
     pub(crate) facts: RunFacts,
+    pub(crate) policy: Policy,
     pub(crate) batches: Vec<Records>,
 }
 
@@ -68,6 +69,10 @@ fn jitter(device: u32, window: i64, salt: i64) -> f64 {
 }
 
 impl Scenario {
+    pub(crate) fn terms(&self) -> analysis::Terms<'_> {
+        analysis::Terms { plan: &self.plan, site: None, policy: &self.policy }
+    }
+
     /// Nodes with one device each that do all that the plan asks, without sensors for power
     /// and temperature.
     pub(crate) fn healthy(nodes: u32) -> Self {
@@ -110,7 +115,7 @@ impl Scenario {
                 });
             }
         }
-        Self { plan, facts, batches }
+        Self { plan, facts, policy: Policy::default(), batches }
     }
 
     /// Says one more thing on a node, in its first batch.
