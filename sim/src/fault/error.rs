@@ -21,7 +21,9 @@ pub enum FaultError {
     #[error("\"@{0}\" is no onset; write seconds from the start of the run, such as @600")]
     Onset(String),
     /// The flapping is no share and period.
-    #[error("\"~{0}\" is no flapping; write DUTY/PERIOD, such as ~25%/120 (a quarter of every 120 s)")]
+    #[error(
+        "\"~{0}\" is no flapping; write DUTY/PERIOD, such as ~25%/120 (a quarter of every 120 s)"
+    )]
     Flap(String),
     /// The target has not the form that the kind needs.
     #[error("{kind} works on {wants}; \"{text}\" is none")]

@@ -51,7 +51,9 @@ impl Fault {
     pub fn on_at(&self, at_s: f64) -> bool {
         let since = at_s - self.onset_s;
         since >= 0.0
-            && self.flap.is_none_or(|flap| since.rem_euclid(flap.period_s) < flap.duty * flap.period_s)
+            && self
+                .flap
+                .is_none_or(|flap| since.rem_euclid(flap.period_s) < flap.duty * flap.period_s)
     }
 
     /// Seconds with the fault from the start of the run until `until_s`.

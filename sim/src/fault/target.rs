@@ -12,12 +12,24 @@ use super::{Fault, FaultError};
 pub enum Target {
     Domain(String),
     Node(String),
-    Device { node: String, index: u32 },
+    Device {
+        node: String,
+        index: u32,
+    },
     /// One direction of a link between two switches.
-    Link { from: String, to: String },
+    Link {
+        from: String,
+        to: String,
+    },
     /// Everything between two groups of nodes.
-    Cut { from: String, to: String },
-    Nic { node: String, nic: String },
+    Cut {
+        from: String,
+        to: String,
+    },
+    Nic {
+        node: String,
+        nic: String,
+    },
     Fleet,
 }
 

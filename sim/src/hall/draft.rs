@@ -126,10 +126,8 @@ impl Hall {
                 let above = Some(format!("feed-{low}"));
                 // A staggered pair may hang one PDU more on a UPS than its own racks need.
                 let racks = (s.racks_per_ups + s.racks_per_pdu).min(s.racks);
-                let rated = self.rated(
-                    racks * s.nodes_per_rack,
-                    sided(within(DomainKind::Ups, name, above)),
-                );
+                let rated = self
+                    .rated(racks * s.nodes_per_rack, sided(within(DomainKind::Ups, name, above)));
                 let ramp = rated.rating_kw.map(|rating| rating * RAMP_SHARE_PER_S);
                 domains.push(Domain { ramp_kw_per_s: ramp, ..rated });
             }
@@ -181,10 +179,8 @@ impl Hall {
                 let manifold = self.manifold_of(node, nodes);
                 if last.as_ref() != Some(&manifold) {
                     let above = Some(id("loop", self.loop_of(node)));
-                    domains.push(rated(
-                        nodes,
-                        within(DomainKind::Manifold, manifold.clone(), above),
-                    ));
+                    domains
+                        .push(rated(nodes, within(DomainKind::Manifold, manifold.clone(), above)));
                     last = Some(manifold);
                 }
             }
