@@ -139,7 +139,6 @@ impl Engine {
 
     /// First guess of what every node draws, with devices as warm as they were.
     fn draw(&mut self, world: &World, level_of: &impl Fn(usize) -> f64, intensity: f64) {
-        let (exponent, floor) = world.clocks();
         for node in 0..world.nodes.len() {
             let level = level_of(node);
             for device in world.nodes[node].range() {
@@ -147,7 +146,7 @@ impl Engine {
                 let ask = self.ask(world, (node, device), level, intensity, state.temp_c);
                 let state = &mut self.devices[device];
                 state.power_before_w = state.power_w;
-                state.power_w = ask.act(exponent, floor).power_w;
+                state.power_w = ask.power_w();
             }
             self.node_kw[node] = self.wall_kw(world, node, level);
         }
@@ -262,17 +261,18 @@ impl Engine {
         let act = ask.act(exponent, floor);
         let (mut power_w, mut clock, mut clock_min) = (act.power_w, act.clock, act.clock);
 
-        let braked_clock = (act.clock * world.physics.power.brake_clock).max(floor);
-        let braked_w = ask.power_at(braked_clock, exponent);
-        let wanted_w = act.power_w * self.limited[node];
-        let mut brake = self.effects.nodes[node].brake;
-        if wanted_w < power_w && braked_w < power_w {
-            brake = brake.max((power_w - wanted_w) / (power_w - braked_w)).min(1.0);
-        }
-        if brake > 0.0 && ask.level > 0.0 {
-            power_w -= brake * (power_w - braked_w);
+        let mut brake = 0.0;
+        let (pulled, limited) = (self.effects.nodes[node].brake, self.limited[node]);
+        if ask.level > 0.0 && (pulled > 0.0 || limited < 1.0) {
+            let braked_clock = (clock * world.physics.power.brake_clock).max(floor);
+            // What braking all the time would save bounds what it can.
+            let most_w = power_w - ask.power_at(braked_clock, exponent);
+            let missing_w = power_w * (1.0 - limited);
+            let needed = if most_w > 0.0 { (missing_w / most_w).min(1.0) } else { 0.0 };
+            brake = pulled.max(needed);
+            power_w -= brake * most_w.max(0.0);
             clock -= brake * (clock - braked_clock);
-            clock_min = braked_clock;
+            clock_min = if brake > 0.0 { braked_clock } else { clock_min };
         }
 
         let free_c =
@@ -297,7 +297,7 @@ impl Engine {
             clock,
             clock_min,
             busy: ask.level,
-            brake: if ask.level > 0.0 { brake } else { 0.0 },
+            brake,
             wait: self.effects.nodes[node].wait * level,
             limit_w: world.nodes[node].cap_w * self.effects.nodes[node].cap,
             capped: act.capped,
