@@ -218,8 +218,29 @@ fn a_healthy_hall_spreads_as_configured() {
     assert!(racks.iter().all(|rack| (rack - middle).abs() < 2.5), "{racks:?}");
 }
 
+#[test]
+fn heavy_tails_reach_further_and_leave_the_middle() {
+    let site = HallShape::hall_96().site().expect("a site");
+    let spread = |share: f64| {
+        let mut physics = Physics::default();
+        physics.tails.share = share;
+        let world = World::new(&site, &soak(), &[], 5, physics).expect("a world");
+        let temps = series(&chunks(&world, 8), "soak", Metric::TempC);
+        let mut of: Vec<f64> = temps.values().map(|v| median(v[3..].to_vec())).collect();
+        of.sort_by(f64::total_cmp);
+        let at = |share: f64| of[(of.len() as f64 * share) as usize];
+        (at(0.999) - at(0.5), at(0.75) - at(0.25))
+    };
+    let (thin, heavy) = (spread(0.0), spread(0.05));
+    assert!(heavy.0 > thin.0 + 1.0, "{heavy:?} {thin:?}");
+    assert!((heavy.1 - thin.1).abs() <= 1.0, "{heavy:?} {thin:?}");
+}
+
+/// A row: time, node, device, values, mask.
+type Bits = (i64, u32, u32, Vec<u64>, Option<u64>);
+
 /// NaN is not equal to itself: bits are compared.
-fn bits(chunks: &[SampleColumns]) -> Vec<(i64, u32, u32, Vec<u64>, Option<u64>)> {
+fn bits(chunks: &[SampleColumns]) -> Vec<Bits> {
     let mut rows = Vec::new();
     for chunk in chunks {
         for row in 0..chunk.rows() {

@@ -87,7 +87,7 @@ impl Engine {
             shares,
             limited: vec![1.0; world.nodes.len()],
         };
-        engine.advance(world, SETTLED_S, |_| 0.0, 1.0);
+        engine.advance(world, (SETTLED_S, 0.0), |_| 0.0, 1.0);
         for device in &mut engine.devices {
             device.power_before_w = device.power_w;
         }
@@ -105,19 +105,19 @@ impl Engine {
         }
         let level = segment.level(from_s, to_s);
         let of = |node: usize| if segment.on[node] { level } else { 0.0 };
-        self.advance(world, to_s - from_s, of, segment.intensity);
+        self.advance(world, (to_s - from_s, end), of, segment.intensity);
     }
 
     fn advance(
         &mut self,
         world: &World,
-        dt_s: f64,
+        (dt_s, end_s): (f64, f64),
         level_of: impl Fn(usize) -> f64,
         intensity: f64,
     ) {
         self.draw(world, &level_of, intensity);
         self.share_limits(world);
-        self.cool(world, dt_s);
+        self.cool(world, dt_s, end_s);
         let (left1, mean1) = chain::decay(world.physics.thermal.t1_s, dt_s);
         for node in 0..world.nodes.len() {
             let cooling = self.cooling(world, node, dt_s);
@@ -187,9 +187,9 @@ impl Engine {
     }
 
     /// Coolant and air at the end of the step.
-    fn cool(&mut self, world: &World, dt_s: f64) {
+    fn cool(&mut self, world: &World, dt_s: f64, end_s: f64) {
         let heat = world.plant.heat(&self.node_kw);
-        world.plant.advance(&mut self.supply_c, &heat, &self.effects.plant, dt_s);
+        world.plant.advance(&mut self.supply_c, &heat, &self.effects.plant, (dt_s, end_s));
         let (left, _) = chain::decay(AIR_S, dt_s);
         for (node, part) in world.nodes.iter().enumerate() {
             let effect = &self.effects.nodes[node];
