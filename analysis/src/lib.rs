@@ -10,6 +10,7 @@ mod coverage;
 mod diagnose;
 pub mod digest;
 mod measured;
+pub mod tables;
 mod verdict;
 
 pub use digest::{Digest, Evidence, Overlap};
@@ -74,6 +75,7 @@ fn header(case: &Case) -> RunHeader {
         id: facts.run.0.clone(),
         plan: case.plan.name.clone(),
         site: facts.site.clone(),
+        source: facts.source.word().to_owned(),
         simulated: facts.simulated,
         injected: case.injected(),
         started: (facts.started_unix_ns > 0).then(|| utc(facts.started_unix_ns)).flatten(),

@@ -10,6 +10,7 @@ mod plan_source;
 pub mod progress;
 pub mod report;
 mod state_dir;
+mod tables;
 pub mod verb;
 
 pub use failure::Failure;

@@ -40,6 +40,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
         .map_err(Failure::infrastructure)?;
     runtime.block_on(async {
         match verb {
+            Verb::Analyze(options) => verb::analyze::run(&options),
             Verb::Local(options) => verb::local::run(options).await,
             Verb::Serve(options) => verb::serve::run(options).await,
             Verb::Run(options) => verb::run::run(options).await,

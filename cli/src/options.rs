@@ -18,6 +18,8 @@ pub struct Options {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Judge tables that somebody else recorded
+    Analyze(AnalyzeOptions),
     /// Burn in this machine: a coordinator and two agents on loopback, real load
     Local(LocalOptions),
     /// Serve agents and operators until stopped
@@ -206,4 +208,30 @@ pub struct ReportOptions {
     /// State directory to look in [default: /var/lib/loadbank, or ~/.local/state/loadbank]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+/// Options of `analyze`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AnalyzeOptions {
+    /// Site file; without it devices and nodes are judged, and nothing that they share
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<PathBuf>,
+    /// Samples of devices: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub samples: Option<PathBuf>,
+    /// Transfers between nodes: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub pairs: Option<PathBuf>,
+    /// Readings of the building's meters: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub meters: Option<PathBuf>,
+    /// Policy file [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Plan that was run [default: one sustained phase for each phase that the rows name]
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<String>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }

@@ -3,7 +3,7 @@
 //! A witness says what is wrong and whom it suspects. It never decides the verdict, and it
 //! never makes a finding of what is missing: gaps have their own list (`not_measured`).
 
-mod cohort;
+pub(crate) mod cohort;
 mod data_plane;
 mod device_error;
 mod device_slow;

@@ -121,6 +121,12 @@ impl Digest {
         self.seen.telemetry.add_columns(columns);
     }
 
+    /// What was counted so far.
+    #[must_use]
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
     /// Adds another digest of the same plan.
     ///
     /// # Errors

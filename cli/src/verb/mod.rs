@@ -1,6 +1,7 @@
 //! One verb a file.
 
 pub mod agents;
+pub mod analyze;
 pub mod local;
 pub mod report;
 pub mod resume;

@@ -1,0 +1,193 @@
+//! What tables lack: rows of nodes and devices, columns, locations, and somebody's word
+//! that the load was commanded. Agents, batches and leases have no part in this.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::Metric;
+use model::facts::Source;
+use model::plan::Requirement;
+
+use super::{Concern, Gap};
+use crate::case::{Case, list, plural};
+use crate::digest::telemetry::{Cell, DeviceKey};
+
+pub(super) fn tables(case: &Case) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    if case.seen.telemetry.is_empty() {
+        let why = "no table of samples was handed in";
+        let concerns = if something_else(case) { Concern::Nobody } else { Concern::Everybody };
+        gaps.push(Gap::new("samples", why, concerns));
+    } else {
+        gaps.extend(attendance(case));
+        gaps.extend(places(case));
+        gaps.extend(columns(case));
+    }
+    gaps.extend(load(case));
+    gaps.extend(fabric(case));
+    gaps
+}
+
+fn something_else(case: &Case) -> bool {
+    !case.seen.transfers.is_empty() || !case.seen.meters.is_empty()
+}
+
+/// Nobody of ours commanded the load of other people's telemetry: finding nothing in it
+/// shows nothing, unless somebody vouches for the load.
+fn load(case: &Case) -> Option<Gap> {
+    let open = case.facts.source == Source::Tables && !case.policy.load_was_commanded;
+    open.then(|| {
+        let why = "nobody vouches that the load was commanded (policy: load_was_commanded = true)";
+        Gap::new("load", why, Concern::Everybody)
+    })
+}
+
+/// More missing than the policy allows keeps anybody from READY.
+fn missing(case: &Case, missing: usize, total: usize) -> Concern {
+    let share = missing as f64 / total.max(1) as f64;
+    if share > case.policy.floors.missing_most { Concern::Everybody } else { Concern::Nobody }
+}
+
+fn attendance(case: &Case) -> Vec<Gap> {
+    let nodes = &case.facts.nodes;
+    let mut gaps = Vec::new();
+    let absent: Vec<_> = nodes.iter().filter(|(_, facts)| !facts.joined).map(|(n, _)| n).collect();
+    if !absent.is_empty() {
+        let (count, total) = (absent.len(), nodes.len());
+        let why = format!("{count} of {total} nodes of the site have no row: {}", list(&absent));
+        gaps.push(Gap::new("nodes", why, missing(case, count, total)));
+    }
+    let mut named: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (key, _) in case.seen.telemetry.devices() {
+        named.entry(&key.node).or_default().push(key.device);
+    }
+    let (mut silent, mut total) = (Vec::new(), 0);
+    for (node, facts) in nodes.iter().filter(|(_, facts)| facts.joined) {
+        let here = named.get(node.0.as_str()).map_or(&[][..], Vec::as_slice);
+        total += facts.devices.len();
+        // Where indices say nothing (all 0), devices are counted instead.
+        if here.len() < facts.devices.len() {
+            let absent = facts.devices.keys().filter(|index| !here.contains(index));
+            silent.extend(absent.map(|index| format!("{node}/{index}")));
+        }
+    }
+    if !silent.is_empty() {
+        let count = silent.len();
+        let why =
+            format!("{count} of {total} devices of nodes with rows have none: {}", list(&silent));
+        gaps.push(Gap::new("devices", why, missing(case, count, total)));
+    }
+    gaps
+}
+
+/// Devices that can't be put anywhere: they are judged by themselves, in no group.
+fn places(case: &Case) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let lost = case.seen.telemetry.devices().filter(|(key, _)| key.node.is_empty()).count();
+    if lost > 0 {
+        let why = format!(
+            "{} without a node: judged by themselves, in no group",
+            plural(lost as u64, "device")
+        );
+        gaps.push(Gap::new("location", why, Concern::Nobody));
+    }
+    let Some(site) = case.site else {
+        let why = "no site was handed in: nothing that nodes share can be blamed";
+        gaps.push(Gap::new("site", why, Concern::Nobody));
+        return gaps;
+    };
+    let nodes = case.seen.telemetry.devices().map(|(key, _)| key.node.as_str());
+    let strangers: BTreeSet<&str> =
+        nodes.filter(|node| !node.is_empty() && site.node_ix(node).is_none()).collect();
+    if !strangers.is_empty() {
+        let count = plural(strangers.len() as u64, "node");
+        let why = format!(
+            "the site lacks {count} that rows name, judged in no group: {}",
+            list(&strangers)
+        );
+        gaps.push(Gap::new("location", why, Concern::Nobody));
+    }
+    gaps
+}
+
+/// What a device's rows may measure, and which requirement hangs on it.
+const METRICS: [(Metric, Concern); 5] = [
+    (Metric::PowerW, Concern::Requiring(Requirement::Power)),
+    (Metric::TempC, Concern::Requiring(Requirement::Temperature)),
+    (Metric::Perf, Concern::Requiring(Requirement::Compute)),
+    (Metric::ClockMhz, Concern::Nobody),
+    (Metric::ClockMinMhz, Concern::Nobody),
+];
+
+fn columns(case: &Case) -> Vec<Gap> {
+    let devices: Vec<(&DeviceKey, Vec<&Cell>)> = case
+        .seen
+        .telemetry
+        .devices()
+        .map(|(key, cells)| {
+            let loaded = cells.iter().filter(|(key, _)| case.heats(&key.phase));
+            (key, loaded.map(|(_, cell)| cell).collect())
+        })
+        .collect();
+    let mut gaps: Vec<Gap> = METRICS
+        .iter()
+        .filter_map(|(metric, concern)| column(case, &devices, *metric, *concern))
+        .collect();
+    let any =
+        |has: &dyn Fn(&Cell) -> bool| devices.iter().any(|(_, cells)| cells.iter().any(|c| has(c)));
+    if !any(&|cell| cell.reasons().rows > 0) {
+        gaps.push(Gap::new("throttle", "no row says why clocks were low", Concern::Nobody));
+    }
+    if !any(&|cell| cell.ecc_uncorrected().is_some()) {
+        gaps.push(Gap::new("memory_errors", "no row counts memory errors", Concern::Nobody));
+    }
+    if !any(&|cell| cell.count(Metric::CoolantSupplyC) + cell.count(Metric::InletAirC) > 0) {
+        let why = "no row has the temperature of the coolant or air that came in";
+        gaps.push(Gap::new("supply_temperature", why, Concern::Nobody));
+    }
+    gaps
+}
+
+fn column(
+    case: &Case,
+    devices: &[(&DeviceKey, Vec<&Cell>)],
+    metric: Metric,
+    concern: Concern,
+) -> Option<Gap> {
+    let without = devices.iter().filter(|(_, cells)| cells.iter().all(|c| c.count(metric) == 0));
+    let names: Vec<String> = without.map(|(key, _)| name(key)).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let (count, total) = (names.len(), devices.len());
+    let why = if count == total {
+        "no row under load has a value".to_owned()
+    } else {
+        format!("no value under load of {count} of {total} devices: {}", list(&names))
+    };
+    // A few silent sensors of many are told; they don't take the rest's word away.
+    let tolerated = missing(case, count, total) == Concern::Nobody;
+    Some(Gap::new(metric.word(), why, if tolerated { Concern::Nobody } else { concern }))
+}
+
+fn name(key: &DeviceKey) -> String {
+    match (key.node.as_str(), key.uuid.as_str()) {
+        ("", "") => format!("unknown/{}", key.device),
+        ("", uuid) => uuid.to_owned(),
+        (node, _) => format!("{node}/{}", key.device),
+    }
+}
+
+fn fabric(case: &Case) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let seen: BTreeMap<_, _> =
+        case.seen.transfers.iter().filter(|(_, t)| t.gb_per_s.count() > 0).collect();
+    if seen.is_empty() {
+        let why = "no transfer between nodes was handed in";
+        gaps.push(Gap::new("data_plane", why, Concern::Requiring(Requirement::DataPlane)));
+    }
+    if case.requires(Requirement::Collective) {
+        let why = "tables hold no collectives";
+        gaps.push(Gap::new("collective", why, Concern::Requiring(Requirement::Collective)));
+    }
+    gaps
+}
