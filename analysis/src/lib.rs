@@ -10,6 +10,7 @@ mod coverage;
 mod diagnose;
 pub mod digest;
 mod measured;
+pub mod review;
 pub mod tables;
 mod verdict;
 

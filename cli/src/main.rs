@@ -49,6 +49,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
             Verb::Agents(options) => verb::agents::run(options).await,
+            Verb::Review(options) => verb::review::run(&options),
             Verb::Report(options) => verb::report::run(options).await,
             Verb::AgentProcess(_) => Err(Failure::usage("agent-process is started by main")),
         }

@@ -36,6 +36,8 @@ pub enum Verb {
     Runs(ListOptions),
     /// List agents
     Agents(ListOptions),
+    /// Say what a plan can show on a site, and whether its ratings allow it
+    Review(ReviewOptions),
     /// Print a run's report; exits with the run's code
     Report(ReportOptions),
     /// Acts as loadbank-agent; `local` starts its agents so
@@ -231,6 +233,29 @@ pub struct AnalyzeOptions {
     /// Plan that was run [default: one sustained phase for each phase that the rows name]
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<String>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `review`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReviewOptions {
+    /// Site file
+    #[arg(required_unless_present = "policy_default")]
+    pub site: Option<PathBuf>,
+    /// Built-in plan (quick, acceptance) or plan file
+    #[arg(long, default_value = "acceptance")]
+    pub plan: String,
+    /// Policy file [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Accept domains whose rating is not in the site file, as `run --allow-unrated` does
+    #[arg(long)]
+    pub allow_unrated: bool,
+    /// Print the built-in policy and do nothing else
+    #[arg(long)]
+    pub policy_default: bool,
     /// One JSON document on standard output
     #[arg(long)]
     pub json: bool,

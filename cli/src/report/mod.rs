@@ -1,4 +1,5 @@
 //! Reports: a judged run, written down. One form per file; none of them judges.
 
 pub mod json;
+pub mod review;
 pub mod text;

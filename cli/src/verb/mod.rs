@@ -5,6 +5,7 @@ pub mod analyze;
 pub mod local;
 pub mod report;
 pub mod resume;
+pub mod review;
 pub mod run;
 pub mod runs;
 pub mod serve;
