@@ -6,6 +6,7 @@
 //! plan requires it the verdict is INCONCLUSIVE.
 
 mod case;
+pub mod compare;
 mod coverage;
 mod diagnose;
 pub mod digest;

@@ -11,7 +11,7 @@ use model::site::Site;
 use model::{Kernel, Metric, NodeName};
 
 use crate::digest::Seen;
-use crate::digest::telemetry::Telemetry;
+use crate::digest::telemetry::{Cell, Telemetry};
 
 /// A phase whose middle power is below this share of the hungriest phase's is idle: load
 /// on any hardware takes more than twice what waiting takes.
@@ -112,12 +112,12 @@ pub fn facts(seen: &Seen, site: Option<&Site>, plan: &Plan, source: Source) -> R
         let facts = nodes.entry(NodeName(node.name.clone())).or_default();
         facts.devices.extend((0..node.devices).map(|index| (index, node.device_model.clone())));
     }
-    for (key, _) in seen.telemetry.devices().filter(|(key, _)| !key.node.is_empty()) {
+    for (key, cells) in seen.telemetry.devices().filter(|(key, _)| !key.node.is_empty()) {
         let name = NodeName(key.node.clone());
         if site.is_none() || nodes.contains_key(&name) {
             let facts = nodes.entry(name).or_default();
             facts.devices.entry(key.device).or_default();
-            facts.joined = true;
+            facts.joined |= cells.values().any(has_reading);
         }
     }
     RunFacts {
@@ -131,6 +131,14 @@ pub fn facts(seen: &Seen, site: Option<&Site>, plan: &Plan, source: Source) -> R
         nodes,
         ..RunFacts::default()
     }
+}
+
+/// Whether a device said anything: rows without a single value are silence.
+pub(crate) fn has_reading(cell: &Cell) -> bool {
+    Metric::ALL.iter().any(|metric| cell.count(*metric) > 0)
+        || cell.reasons().rows > 0
+        || cell.ecc_uncorrected().is_some()
+        || !cell.xids().is_empty()
 }
 
 #[cfg(test)]
@@ -177,6 +185,15 @@ mod tests {
             (facts.started_unix_ns, facts.ended_unix_ns),
             (7_000_000_000, Some(9_000_000_000))
         );
+    }
+
+    #[test]
+    fn rows_without_a_value_are_silence() {
+        let silent = SampleRow { power_w: None, ..row("a", "", 5, 0.0) };
+        let digest = seen(&[silent, row("b", "", 5, 1.0)]);
+        let facts = facts(digest.seen(), None, &implied_plan(digest.seen()), Source::Tables);
+        let joined: Vec<_> = facts.nodes.values().map(|facts| facts.joined).collect();
+        assert_eq!(joined, [false, true]);
     }
 
     #[test]

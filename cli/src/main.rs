@@ -41,6 +41,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         match verb {
             Verb::Analyze(options) => verb::analyze::run(&options),
+            Verb::Compare(options) => verb::compare::run(&options),
             Verb::Local(options) => verb::local::run(options).await,
             Verb::Serve(options) => verb::serve::run(options).await,
             Verb::Run(options) => verb::run::run(options).await,
@@ -49,6 +50,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
             Verb::Agents(options) => verb::agents::run(options).await,
+            Verb::Rehearse(options) => verb::rehearse::run(&options),
             Verb::Review(options) => verb::review::run(&options),
             Verb::Report(options) => verb::report::run(options).await,
             Verb::AgentProcess(_) => Err(Failure::usage("agent-process is started by main")),

@@ -36,8 +36,12 @@ pub enum Verb {
     Runs(ListOptions),
     /// List agents
     Agents(ListOptions),
+    /// Run a plan on a simulated hall and judge it: would this plan notice?
+    Rehearse(RehearseOptions),
     /// Say what a plan can show on a site, and whether its ratings allow it
     Review(ReviewOptions),
+    /// Hold two runs against each other; exits with the newer run's code
+    Compare(CompareOptions),
     /// Print a run's report; exits with the run's code
     Report(ReportOptions),
     /// Acts as loadbank-agent; `local` starts its agents so
@@ -256,6 +260,48 @@ pub struct ReviewOptions {
     /// Print the built-in policy and do nothing else
     #[arg(long)]
     pub policy_default: bool,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `rehearse`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RehearseOptions {
+    /// Site file
+    pub site: PathBuf,
+    /// Built-in plan (quick, acceptance) or plan file
+    #[arg(long, default_value = "acceptance")]
+    pub plan: String,
+    /// What is wrong with the hall: KIND:DOMAIN[=SIZE][@ONSET]; `--fault list` shows the kinds
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<String>,
+    /// Which hall of all that are built alike
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Policy file [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CompareOptions {
+    /// Run id (or its beginning), a run's folder or file, or a report as a .json file
+    #[arg(value_name = "RUN")]
+    pub first: String,
+    /// The run to compare it with; the one that began later is the newer
+    #[arg(value_name = "RUN")]
+    pub second: String,
+    /// Site file: adds the drift of each domain
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<PathBuf>,
+    /// State directory to look in [default: /var/lib/loadbank, or ~/.local/state/loadbank]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// One JSON document on standard output
     #[arg(long)]
     pub json: bool,

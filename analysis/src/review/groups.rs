@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use model::plan::Phase;
 use model::policy::Policy;
-use model::site::{DomainIx, DomainKind, NodeIx, Site};
+use model::site::{DomainIx, DomainKind, Family, NodeIx, Site};
 
 use super::count;
 use super::effect::{Detectable, detectable};
@@ -27,7 +27,8 @@ pub struct KindReview {
     pub too_few: Vec<String>,
     /// Domains beside which too few nodes take part: nothing to compare with.
     pub nothing_beside: Vec<String>,
-    /// What the smallest testable domain can show; null when none is testable.
+    /// What the smallest testable domain can show of heat and power; null when none is
+    /// testable, and for the network, whose transfers are judged path by path.
     pub detectable: Option<Detectable>,
 }
 
@@ -78,8 +79,15 @@ pub(super) fn kinds(
     let least = policy.floors.group_nodes_least;
     let all = count(chosen.len());
     let testable = |group: &Group| group.inside >= least && all - group.inside >= least;
+    let of_heat = |kind: DomainKind| kind.family() != Family::Network;
     // One gate over everything that this phase tests.
-    let tested = groups.values().flatten().filter(|group| testable(group)).count();
+    let tested: Vec<&Group> = groups
+        .iter()
+        .filter(|(kind, _)| of_heat(**kind))
+        .flat_map(|(_, groups)| groups)
+        .filter(|group| testable(group))
+        .collect();
+    let tested = tested.len();
     let review = |(kind, groups): (DomainKind, Vec<Group>)| {
         let with = |pick: &dyn Fn(&Group) -> bool| -> Vec<String> {
             groups.iter().filter(|group| pick(group)).map(|group| group.id.clone()).collect()
@@ -94,6 +102,7 @@ pub(super) fn kinds(
             too_few: with(&|group| group.inside > 0 && group.inside < least),
             nothing_beside: with(&|group| group.inside >= least && all - group.inside < least),
             detectable: smallest
+                .filter(|_| of_heat(kind))
                 .map(|inside| detectable(&policy.floors, (inside, all - inside), tested)),
         }
     };
@@ -108,7 +117,14 @@ fn groups_of(site: &Site, kind: DomainKind, chosen: &BTreeSet<NodeIx>) -> Vec<Gr
     site.of_kind(kind).map(group).collect()
 }
 
-/// Domains whose exercised nodes are the same in every phase that exercises anything.
+/// Heat shows in power, cooling and place; traffic shows in the network and in place.
+const SIGNALS: [[Family; 3]; 2] = [
+    [Family::Power, Family::Cooling, Family::Place],
+    [Family::Network, Family::Network, Family::Place],
+];
+
+/// Domains that the same signal shows and whose exercised nodes are the same in every phase
+/// that exercises anything.
 pub(super) fn aliases(site: &Site, phases: &[&(&Phase, Vec<NodeIx>)]) -> Vec<Alias> {
     let selections: BTreeSet<&[NodeIx]> =
         phases.iter().map(|(_, nodes)| nodes.as_slice()).collect();
@@ -124,11 +140,21 @@ pub(super) fn aliases(site: &Site, phases: &[&(&Phase, Vec<NodeIx>)]) -> Vec<Ali
             classes.entry(trace).or_default().push(domain);
         }
     }
-    let mut aliases: Vec<Alias> = classes
-        .into_iter()
-        .filter(|(_, domains)| domains.len() > 1)
-        .map(|(trace, domains)| alias(site, &trace, &domains))
-        .collect();
+    let mut aliases: Vec<Alias> = Vec::new();
+    for (trace, domains) in classes {
+        for families in SIGNALS {
+            let family = |domain: &DomainIx| site.domain(*domain).kind.family();
+            let shown = domains.iter().copied().filter(|domain| families.contains(&family(domain)));
+            let shown: Vec<DomainIx> = shown.collect();
+            // Places alone are told with heat.
+            if shown.len() > 1
+                && (families[0] != Family::Network
+                    || shown.iter().any(|d| family(d) == Family::Network))
+            {
+                aliases.push(alias(site, &trace, &shown));
+            }
+        }
+    }
     aliases.sort_by(|a, b| a.domains.cmp(&b.domains));
     aliases
 }

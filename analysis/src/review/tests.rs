@@ -94,6 +94,23 @@ fn domains_with_the_same_nodes_are_named_with_what_separates_them() {
 }
 
 #[test]
+fn what_shows_in_traffic_is_not_mixed_up_with_what_shows_in_heat() {
+    let mut draft = SiteDraft { name: "hall".to_owned(), ..SiteDraft::default() };
+    for (kind, id) in [(DomainKind::Pdu, "p"), (DomainKind::Leaf, "l"), (DomainKind::Rack, "r")] {
+        draft.domains.push(Domain::new(kind, id));
+    }
+    draft.nodes = (0..3).map(|at| Node::new(format!("n{at}"), &["p", "l", "r"])).collect();
+    let site = Site::new(draft).unwrap();
+    let plan = plan(vec![phase("soak", PhaseKind::Hold, 50.0, Selector::All)]);
+    let review = review(&plan, &site, &Policy::default()).unwrap();
+    let kinds = |alias: &Alias| -> Vec<String> {
+        alias.domains.iter().map(|member| member.kind.clone()).collect()
+    };
+    let told: Vec<Vec<String>> = review.aliases.iter().map(kinds).collect();
+    assert_eq!(told, [["leaf", "rack"], ["pdu", "rack"]]);
+}
+
+#[test]
 fn a_selection_that_hides_a_difference_says_so() {
     let on = Selector::Nodes(vec!["b0".to_owned(), "b1".to_owned(), "b2".to_owned()]);
     let plan = plan(vec![phase("soak", PhaseKind::Hold, 50.0, on)]);

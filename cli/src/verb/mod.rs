@@ -2,7 +2,9 @@
 
 pub mod agents;
 pub mod analyze;
+pub mod compare;
 pub mod local;
+pub mod rehearse;
 pub mod report;
 pub mod resume;
 pub mod review;

@@ -7,9 +7,10 @@ use model::Metric;
 use model::facts::Source;
 use model::plan::Requirement;
 
+use super::load::LOAD_SECONDS_TOLERANCE;
 use super::{Concern, Gap};
 use crate::case::{Case, list, plural};
-use crate::digest::telemetry::{Cell, DeviceKey};
+use crate::digest::telemetry::{Cell, CellKey, DeviceKey};
 
 pub(super) fn tables(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
@@ -23,6 +24,7 @@ pub(super) fn tables(case: &Case) -> Vec<Gap> {
         gaps.extend(columns(case));
     }
     gaps.extend(load(case));
+    gaps.extend(load_seconds(case));
     gaps.extend(fabric(case));
     gaps
 }
@@ -41,6 +43,23 @@ fn load(case: &Case) -> Option<Gap> {
     })
 }
 
+/// A plan that asks for a least time under load, held against the time that rows span.
+fn load_seconds(case: &Case) -> Option<Gap> {
+    let least = case.plan.least_seconds * (1.0 - LOAD_SECONDS_TOLERANCE);
+    let seconds = |(key, cells): (&DeviceKey, &BTreeMap<CellKey, Cell>)| {
+        let loaded = cells.iter().filter(|(cell, _)| case.heats(&cell.phase));
+        let spans = loaded.filter_map(|(_, cell)| cell.span_ns());
+        let ns: i64 = spans.map(|(first, last)| last - first).sum();
+        (ns as f64 / 1e9 < least).then(|| name(key))
+    };
+    let short: Vec<String> = case.seen.telemetry.devices().filter_map(seconds).collect();
+    (!short.is_empty()).then(|| {
+        let (least, names) = (case.plan.least_seconds, list(&short));
+        let why = format!("rows under load span less than {least} s: {names}");
+        Gap::new("load_seconds", why, Concern::Everybody)
+    })
+}
+
 /// More missing than the policy allows keeps anybody from READY.
 fn missing(case: &Case, missing: usize, total: usize) -> Concern {
     let share = missing as f64 / total.max(1) as f64;
@@ -53,7 +72,8 @@ fn attendance(case: &Case) -> Vec<Gap> {
     let absent: Vec<_> = nodes.iter().filter(|(_, facts)| !facts.joined).map(|(n, _)| n).collect();
     if !absent.is_empty() {
         let (count, total) = (absent.len(), nodes.len());
-        let why = format!("{count} of {total} nodes of the site have no row: {}", list(&absent));
+        let why =
+            format!("{count} of {total} nodes of the site have no reading: {}", list(&absent));
         gaps.push(Gap::new("nodes", why, missing(case, count, total)));
     }
     let mut named: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
@@ -72,8 +92,10 @@ fn attendance(case: &Case) -> Vec<Gap> {
     }
     if !silent.is_empty() {
         let count = silent.len();
-        let why =
-            format!("{count} of {total} devices of nodes with rows have none: {}", list(&silent));
+        let why = format!(
+            "{count} of {total} devices of nodes that report have no row: {}",
+            list(&silent)
+        );
         gaps.push(Gap::new("devices", why, missing(case, count, total)));
     }
     gaps

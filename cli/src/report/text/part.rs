@@ -23,7 +23,7 @@ pub(super) fn is_shared(finding: &Finding) -> bool {
 }
 
 pub(super) fn write(page: &mut Page, finding: &Finding) {
-    told(page, "in short", &format!("{} {}", name(&finding.suspect), claim(finding.kind)));
+    told(page, "in short", &in_short(finding));
     told(page, "standing", standing(finding.standing));
     if let Some(effect) = effect(finding) {
         told(page, "effect", &effect);
@@ -34,6 +34,15 @@ pub(super) fn write(page: &mut Page, finding: &Finding) {
     if let Some(chance) = chance(finding) {
         told(page, "chance", &chance);
     }
+}
+
+fn in_short(finding: &Finding) -> String {
+    let perhaps = if finding.standing == Standing::Watch { "perhaps " } else { "" };
+    let who = match finding.suspect.kind.as_str() {
+        "fleet" => "the whole fleet".to_owned(),
+        _ => name(&finding.suspect),
+    };
+    format!("{perhaps}{who} {}", claim(finding.kind))
 }
 
 /// What the kind says of its suspect.
@@ -82,10 +91,10 @@ fn sign(by: f64) -> &'static str {
 fn members(finding: &Finding) -> Option<String> {
     let members = finding.members?;
     let what = match finding.suspect.kind.as_str() {
-        "link" | "cut" => "transfers' paths",
-        _ => "nodes",
+        "link" | "cut" => "paths that carried transfers",
+        _ => "reporting nodes",
     };
-    let mut words = format!("{} of {} reporting {what}", members.hit, members.reporting);
+    let mut words = format!("{} of {} {what}", members.hit, members.reporting);
     let silent = members.total.saturating_sub(members.reporting);
     if silent > 0 {
         words += &format!("; {silent} of {} say nothing", members.total);
