@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use model::plan::Phase;
 use model::policy::Policy;
 use model::site::{DomainIx, DomainKind, Family, NodeIx, Site};
 
@@ -117,21 +116,14 @@ fn groups_of(site: &Site, kind: DomainKind, chosen: &BTreeSet<NodeIx>) -> Vec<Gr
     site.of_kind(kind).map(group).collect()
 }
 
-/// Heat shows in power, cooling and place; traffic shows in the network and in place.
-const SIGNALS: [[Family; 3]; 2] = [
-    [Family::Power, Family::Cooling, Family::Place],
-    [Family::Network, Family::Network, Family::Place],
-];
-
-/// Domains that the same signal shows and whose exercised nodes are the same in every phase
-/// that exercises anything.
-pub(super) fn aliases(site: &Site, phases: &[&(&Phase, Vec<NodeIx>)]) -> Vec<Alias> {
-    let selections: BTreeSet<&[NodeIx]> =
-        phases.iter().map(|(_, nodes)| nodes.as_slice()).collect();
+/// Domains that one signal shows (of heat, or of traffic) and that hold the same nodes in
+/// every selection that the signal comes from.
+pub(super) fn aliases(site: &Site, selections: &[&[NodeIx]], signal: Signal) -> Vec<Alias> {
+    let selections: BTreeSet<&[NodeIx]> = selections.iter().copied().collect();
     let chosen: Vec<BTreeSet<NodeIx>> =
         selections.into_iter().map(|nodes| nodes.iter().copied().collect()).collect();
     let mut classes: BTreeMap<Vec<Vec<NodeIx>>, Vec<DomainIx>> = BTreeMap::new();
-    for domain in site.domain_ixs() {
+    for domain in site.domain_ixs().filter(|domain| signal.shows(site.domain(*domain).kind)) {
         let within = |nodes: &BTreeSet<NodeIx>| -> Vec<NodeIx> {
             site.members(domain).iter().copied().filter(|node| nodes.contains(node)).collect()
         };
@@ -140,23 +132,36 @@ pub(super) fn aliases(site: &Site, phases: &[&(&Phase, Vec<NodeIx>)]) -> Vec<Ali
             classes.entry(trace).or_default().push(domain);
         }
     }
-    let mut aliases: Vec<Alias> = Vec::new();
-    for (trace, domains) in classes {
-        for families in SIGNALS {
-            let family = |domain: &DomainIx| site.domain(*domain).kind.family();
-            let shown = domains.iter().copied().filter(|domain| families.contains(&family(domain)));
-            let shown: Vec<DomainIx> = shown.collect();
-            // Places alone are told with heat.
-            if shown.len() > 1
-                && (families[0] != Family::Network
-                    || shown.iter().any(|d| family(d) == Family::Network))
-            {
-                aliases.push(alias(site, &trace, &shown));
-            }
-        }
-    }
+    let network = |domain: &DomainIx| site.domain(*domain).kind.family() == Family::Network;
+    let mut aliases: Vec<Alias> = classes
+        .into_iter()
+        .filter(|(_, domains)| domains.len() > 1)
+        // Places alone are told with heat.
+        .filter(|(_, domains)| signal == Signal::Heat || domains.iter().any(network))
+        .map(|(trace, domains)| alias(site, &trace, &domains))
+        .collect();
     aliases.sort_by(|a, b| a.domains.cmp(&b.domains));
     aliases
+}
+
+/// What makes a weakness visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// Temperature, power, clock.
+    Heat,
+    /// Transfers between nodes.
+    Traffic,
+}
+
+impl Signal {
+    /// Whether a weakness of such a domain shows in it.
+    pub(super) fn shows(self, kind: DomainKind) -> bool {
+        match (self, kind.family()) {
+            (_, Family::Place) => true,
+            (Self::Heat, family) => family != Family::Network,
+            (Self::Traffic, family) => family == Family::Network,
+        }
+    }
 }
 
 fn alias(site: &Site, trace: &[Vec<NodeIx>], domains: &[DomainIx]) -> Alias {

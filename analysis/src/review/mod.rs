@@ -16,6 +16,7 @@ use model::policy::Policy;
 use model::site::{DomainKind, Family, NodeIx, SelectError, Site};
 
 pub use effect::{Detectable, SIGMAS, Sigmas};
+use groups::Signal;
 pub use groups::{Alias, KindReview, Member, Nesting};
 pub use load::LoadReview;
 
@@ -75,8 +76,12 @@ pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, Selec
         selections.push((phase, nodes));
     }
     let load = load::heaviest(site, &selections);
-    let exercised: Vec<&(&Phase, Vec<NodeIx>)> =
-        selections.iter().filter(|(phase, _)| heats(phase) || has_pairs(phase)).collect();
+    let in_phases = |with: fn(&Phase) -> bool| -> Vec<&[NodeIx]> {
+        let phases = selections.iter().filter(|(phase, _)| with(phase));
+        phases.map(|(_, nodes)| nodes.as_slice()).collect()
+    };
+    let mut aliases = groups::aliases(site, &in_phases(heats), Signal::Heat);
+    aliases.extend(groups::aliases(site, &in_phases(has_pairs), Signal::Traffic));
     Ok(Review {
         schema: SCHEMA.to_owned(),
         plan: plan.name.clone(),
@@ -88,7 +93,7 @@ pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, Selec
         warnings: warnings(plan, site, policy, &phases),
         sigmas: SIGMAS,
         phases,
-        aliases: groups::aliases(site, &exercised),
+        aliases,
         nested: groups::nested(site),
         load,
     })

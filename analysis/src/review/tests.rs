@@ -101,13 +101,16 @@ fn what_shows_in_traffic_is_not_mixed_up_with_what_shows_in_heat() {
     }
     draft.nodes = (0..3).map(|at| Node::new(format!("n{at}"), &["p", "l", "r"])).collect();
     let site = Site::new(draft).unwrap();
-    let plan = plan(vec![phase("soak", PhaseKind::Hold, 50.0, Selector::All)]);
+    let plan = plan(vec![
+        phase("soak", PhaseKind::Hold, 50.0, Selector::All),
+        phase("pairs", PhaseKind::Pairs, 0.0, Selector::All),
+    ]);
     let review = review(&plan, &site, &Policy::default()).unwrap();
     let kinds = |alias: &Alias| -> Vec<String> {
         alias.domains.iter().map(|member| member.kind.clone()).collect()
     };
     let told: Vec<Vec<String>> = review.aliases.iter().map(kinds).collect();
-    assert_eq!(told, [["leaf", "rack"], ["pdu", "rack"]]);
+    assert_eq!(told, [["pdu", "rack"], ["leaf", "rack"]]);
 }
 
 #[test]

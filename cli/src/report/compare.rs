@@ -30,15 +30,13 @@ pub fn render(comparison: &Comparison) -> String {
     if comparison.places.is_empty() {
         page.line("  no figure was measured by both");
     }
-    table("the fleet", "figures", &comparison.fleet).write(&mut page);
-    table(
-        "domains, the furthest from the fleet first",
-        "figures, none further",
-        &comparison.domains,
-    )
-    .write(&mut page);
-    table("places, the furthest from the fleet first", "figures, none further", &comparison.places)
-        .write(&mut page);
+    let mut shown = |title: &str, of, drifts: &[Drift], once| {
+        table(title, of, &told(drifts, once)).write(&mut page);
+    };
+    shown("the fleet, what moved most first", "figures", &comparison.fleet, false);
+    let furthest = "by the figure that lies furthest from the fleet's drift";
+    shown(&format!("domains, {furthest}"), "domains, none further", &comparison.domains, true);
+    shown(&format!("places, {furthest}"), "places, none further", &comparison.places, true);
     let (older, newer) = (comparison.only_older, comparison.only_newer);
     if older + newer > 0 {
         page.item(
