@@ -12,7 +12,7 @@ use model::Site;
 use model::finding::{Finding, Suspect, Verdict};
 use model::report::{Measured, Report, RunHeader};
 
-use crate::diagnose::cohort::median;
+use crate::middle::median;
 
 /// The schema word of the JSON form.
 pub const SCHEMA: &str = "loadbank.compare/1";

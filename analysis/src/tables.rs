@@ -37,7 +37,7 @@ pub fn unwritten_plan() -> Plan {
 #[must_use]
 pub fn implied_plan(seen: &Seen) -> Plan {
     let phases = phases(&seen.telemetry);
-    let middle = |phase: &PhaseSeen| crate::diagnose::cohort::median(&phase.powers);
+    let middle = |phase: &PhaseSeen| crate::middle::median(&phase.powers);
     let most = phases.values().filter_map(middle).fold(0.0, f64::max);
     let phase = |(name, phase): (&String, &PhaseSeen)| {
         let idle = name == "idle" || middle(phase).is_some_and(|watts| watts < most * IDLE_SHARE);

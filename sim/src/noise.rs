@@ -4,6 +4,8 @@
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
 
+use crate::physics::Tails;
+
 /// What a stream of noise is for; part of its seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -66,6 +68,13 @@ impl Noise {
                 return x * scale;
             }
         }
+    }
+
+    /// Like [`Noise::part`], but a share of the parts comes from a distribution that is wider
+    /// by a factor.
+    pub fn tailed(&mut self, mean: f64, deviation: f64, tails: &Tails) -> f64 {
+        let wide = self.uniform() < tails.share;
+        self.part(mean, if wide { deviation * tails.factor } else { deviation })
     }
 
     /// Normal with this mean and standard deviation, held within four deviations: parts

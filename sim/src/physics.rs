@@ -10,6 +10,23 @@ pub struct Physics {
     pub power: PowerModel,
     pub sensors: SensorModel,
     pub meters: MeterModel,
+    pub tails: Tails,
+}
+
+/// Parts that are worse than a normal distribution has them: healthy fleets have heavy tails
+/// (72 nodes of V100s: a few stand alone, no cabinet does). None by default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tails {
+    /// Share of devices and nodes whose parts come from a wider distribution.
+    pub share: f64,
+    /// How much wider.
+    pub factor: f64,
+}
+
+impl Default for Tails {
+    fn default() -> Self {
+        Self { share: 0.0, factor: 3.0 }
+    }
 }
 
 /// How a device turns power into clock and work.
@@ -154,6 +171,10 @@ pub struct CoolingModel {
     pub loop_spread_k: f64,
     /// Spread between air zones of the inlet, in kelvin.
     pub zone_spread_k: f64,
+    /// Amplitude in K with which a loop's valve hunts around its set point, and the shortest
+    /// period in s; a loop's own is up to three times that.
+    pub hunting_k: f64,
+    pub hunting_s: f64,
 }
 
 impl Default for CoolingModel {
@@ -170,6 +191,8 @@ impl Default for CoolingModel {
             air_coupling: 0.35,
             loop_spread_k: 0.3,
             zone_spread_k: 0.3,
+            hunting_k: 0.15,
+            hunting_s: 600.0,
         }
     }
 }

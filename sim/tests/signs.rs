@@ -6,9 +6,11 @@ mod laboratory;
 
 use std::collections::BTreeSet;
 
-use laboratory::{chunks, median, series, soak, world};
+use laboratory::{chunks, median, phase, plan, series, soak, world};
+use model::plan::PhaseKind;
 use model::sample_columns::{Metric, SampleColumns};
-use sim::hall::HallShape;
+use sim::hall::{HallShape, LoopLayout};
+use sim::world::{Cadence, START_NS, Sampling};
 
 /// Rows of a phase here.
 const ROWS: u32 = 12;
@@ -126,13 +128,31 @@ fn a_lost_feed_caps_who_has_another_and_takes_who_has_none() {
     let both = Both::of(&HallShape::hall_96(), "feed_lost:pdu-b-2=15%@600");
     let moved = both.members("soak");
     assert!(moved.limit < -0.1 && moved.power < -0.1 && moved.clock < -0.02, "{moved:?}");
-    assert!(both.bit(0x80) >= 0.0);
     let both = Both::of(&HallShape::hall_96(), "trip:pdu-b-2@1800");
     let rows = series(&both.faulty, "soak", Metric::PowerW);
     for (key, rows) in &rows {
         let expected = if both.nodes.contains(&key.0) { ROWS / 2 } else { ROWS };
         assert_eq!(rows.len(), expected as usize, "{key:?}");
     }
+}
+
+#[test]
+fn a_lost_feed_pulls_the_brake_for_two_seconds() {
+    let site = HallShape::room_32().site().expect("a site");
+    let short = plan(vec![phase("soak", PhaseKind::Hold, 60.0, Some(100.0))]);
+    let world = world(&site, &short, &["feed_lost:pdu-a-1=15%@30"], 2);
+    let every = Sampling { cadence: Cadence::Every(1.0), ..Sampling::default() };
+    let braked: Vec<i64> = world
+        .samples(every)
+        .flat_map(|chunk| {
+            let masks = chunk.clock_event_reasons.expect("masks").into_iter();
+            let rows =
+                masks.zip(chunk.time_ns).filter(|(mask, _)| mask.is_some_and(|m| m & 0x80 != 0));
+            rows.map(|(_, time)| (time - START_NS) / 1_000_000_000).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(braked.len() > 50, "four nodes of eight devices, twice, less a dropout or so");
+    assert!(braked.iter().all(|second| [31, 32].contains(second)), "{braked:?}");
 }
 
 #[test]
@@ -165,6 +185,10 @@ fn cooling_faults_warm_their_nodes_at_the_same_power() {
     is_warm(&both, "soak", 7.8);
     let both = Both::of(&shape, "recirculation:air-2=14K");
     is_warm(&both, "soak", 4.9);
+    let air = HallShape { loops: LoopLayout::Air, ..shape };
+    let both = Both::of(&air, "recirculation:air-2=6K");
+    is_warm(&both, "soak", 6.0);
+    assert!(nothing(&both.others("soak")));
 }
 
 #[test]

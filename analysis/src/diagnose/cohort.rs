@@ -62,7 +62,7 @@ pub(super) fn limits(members: usize) -> (f64, f64) {
 }
 
 /// The middle of a few values, the mean of both middles when they are even.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
+pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;

@@ -9,8 +9,8 @@ use model::report::Measured;
 
 use super::line;
 use crate::case::Case;
-use crate::diagnose::cohort::median;
 use crate::digest::telemetry::{Cell, DeviceKey};
+use crate::middle::median;
 
 pub(super) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = Vec::new();

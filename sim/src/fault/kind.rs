@@ -99,6 +99,8 @@ use TargetSort as T;
 use Unit as U;
 
 const SUPPLIES: &[D] = &[D::Pdu, D::PowerShelf, D::Busbar, D::Busway, D::Breaker, D::Phase];
+/// What cords may be plugged into, or what is above them.
+const CORDED: &[D] = &[D::Pdu, D::PowerShelf, D::Busbar, D::Busway, D::Breaker];
 const POWER: &[D] = &[
     D::Generator,
     D::Ups,
@@ -125,10 +127,10 @@ const CATALOGUE: &[Entry] = &[
         "management caps every device below by so much: the current limit is under the requested one"),
     entry(K::FeedLost, "feed_lost", T::Domain(POWER), U::Percent, 0.15, 0.8, F::WeakPower, Samples,
         "dead; the supplies that are left carry so much less than full load: a brake, then a cap"),
-    entry(K::SoftSource, "soft_source", T::Domain(SUPPLIES), U::MilliOhm, 0.020, 0.2, F::WeakPower, Meters,
+    entry(K::SoftSource, "soft_source", T::Domain(CORDED), U::MilliOhm, 0.020, 0.2, F::WeakPower, Meters,
         "so much more impedance a phase: the voltage sags under load"),
     entry(K::DomainTrip, "trip", T::Domain(POWER), U::None, 0.0, 0.0, F::NodeLost, Samples,
-        "opens: every node below is gone"),
+        "opens, and with it what the other side took over: every node below is gone"),
     entry(K::LoopFlow, "loop_flow", T::Domain(&[D::Loop]), U::Percent, 0.4, 0.9, F::WeakCooling, Samples,
         "so much less flow: the second thermal stage is larger and slower"),
     entry(K::WarmSupply, "warm_supply", T::Domain(LIQUID), U::Kelvin, 6.0, 30.0, F::WeakCooling, Samples,

@@ -82,7 +82,13 @@ impl Fault {
         let wrong =
             |what: String, mend: String| FaultError::Site { kind: self.kind.word(), what, mend };
         match &self.target {
-            Target::Domain(id) => self.domain_ix(site, id).map(|_| ()),
+            Target::Domain(id) => {
+                if !site.members(self.domain_ix(site, id)?).is_empty() {
+                    return Ok(());
+                }
+                let mend = "name one that carries nodes".to_owned();
+                Err(wrong(format!("no node hangs on {id}"), mend))
+            }
             Target::Node(name) => self.node_ix(site, name).map(|_| ()),
             Target::Device { node, index } => {
                 let devices = site.node(self.node_ix(site, node)?).devices;

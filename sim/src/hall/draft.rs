@@ -1,5 +1,7 @@
 //! From a shape to the parts of a site.
 
+use std::collections::BTreeMap;
+
 use model::site::{Domain, DomainKind, Link, Nic, Node, SiteDraft};
 
 use super::{HallShape, LoopLayout};
@@ -33,6 +35,7 @@ fn without_zeros(shape: &HallShape) -> HallShape {
     let layout = match shape.loops {
         LoopLayout::Racks(racks) => LoopLayout::Racks(racks.max(1)),
         LoopLayout::Across(racks) => LoopLayout::Across(racks.max(1)),
+        LoopLayout::Air => LoopLayout::Air,
     };
     HallShape {
         racks: shape.racks.max(1),
@@ -81,13 +84,15 @@ impl Hall {
         self.shape.racks.div_ceil(self.shape.racks_per_pdu)
     }
 
-    fn loop_of(&self, node: u32) -> u32 {
+    /// Loops are numbered even where some stay without nodes; `None`: air.
+    fn loop_of(&self, node: u32) -> Option<u32> {
         let (rack, position) = (self.rack_of(node), self.position_of(node));
         match self.shape.loops {
-            LoopLayout::Racks(racks) => rack / racks,
+            LoopLayout::Air => None,
+            LoopLayout::Racks(racks) => Some(rack / racks),
             LoopLayout::Across(racks) => {
                 let first = rack / racks * racks;
-                first + position * racks / self.shape.nodes_per_rack
+                Some(first + position * racks / self.shape.nodes_per_rack)
             }
         }
     }
@@ -148,50 +153,48 @@ impl Hall {
 
     fn cooling(&self) -> Vec<Domain> {
         let s = &self.shape;
-        let loops = (0..s.nodes()).map(|node| self.loop_of(node)).max().unwrap_or(0) + 1;
-        let cdus = loops.div_ceil(s.loops_per_cdu);
-        let rated = |nodes, domain| {
-            let electric = self.rated(nodes, domain);
-            Domain { volts: None, amps: None, phases: None, ..electric }
-        };
-        let most = |of: &dyn Fn(u32) -> u32, count: u32| {
-            let mut members = vec![0_u32; count as usize];
-            (0..s.nodes()).for_each(|node| members[of(node) as usize] += 1);
-            members.into_iter().max().unwrap_or(0)
-        };
-        let on_loop = most(&|node| self.loop_of(node), loops);
-        let on_cdu = most(&|node| self.loop_of(node) / s.loops_per_cdu, cdus);
         let on_zone = s.racks_per_air_zone * s.nodes_per_rack;
-        let mut domains = Vec::new();
-        for cdu in 0..cdus {
-            domains.push(rated(on_cdu, Domain::new(DomainKind::Cdu, id("cdu", cdu))));
-        }
-        for at in 0..loops {
-            let above = Some(id("cdu", at / s.loops_per_cdu));
-            domains.push(rated(on_loop, within(DomainKind::Loop, id("loop", at), above)));
-        }
-        for zone in 0..s.racks.div_ceil(s.racks_per_air_zone) {
-            domains.push(rated(on_zone, Domain::new(DomainKind::AirZone, id("air", zone))));
-        }
-        if let Some(nodes) = s.nodes_per_manifold {
-            let mut last = None;
-            for node in 0..s.nodes() {
-                let manifold = self.manifold_of(node, nodes);
-                if last.as_ref() != Some(&manifold) {
-                    let above = Some(id("loop", self.loop_of(node)));
-                    domains
-                        .push(rated(nodes, within(DomainKind::Manifold, manifold.clone(), above)));
-                    last = Some(manifold);
-                }
+        let zones = (0..s.racks.div_ceil(s.racks_per_air_zone))
+            .map(|zone| self.cooled(on_zone, Domain::new(DomainKind::AirZone, id("air", zone))));
+        self.liquid().into_iter().chain(zones).collect()
+    }
+
+    /// Loops with nodes on them, their CDUs and manifolds.
+    fn liquid(&self) -> Vec<Domain> {
+        let s = &self.shape;
+        let mut on_loop: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut on_cdu: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut manifolds = Vec::new();
+        let nodes_of = |node| self.loop_of(node).map(|circuit| (node, circuit));
+        for (node, circuit) in (0..s.nodes()).filter_map(nodes_of) {
+            *on_loop.entry(circuit).or_default() += 1;
+            *on_cdu.entry(circuit / s.loops_per_cdu).or_default() += 1;
+            let Some(most) = s.nodes_per_manifold else { continue };
+            let name = self.manifold_of(node, circuit, most);
+            // The nodes of a manifold stand next to each other.
+            if manifolds.last().is_none_or(|last: &Domain| last.id != name) {
+                let above = Some(id("loop", circuit));
+                manifolds.push(self.cooled(most, within(DomainKind::Manifold, name, above)));
             }
         }
-        domains
+        let cdu = |(at, nodes)| self.cooled(nodes, Domain::new(DomainKind::Cdu, id("cdu", at)));
+        let circuit = |(at, nodes)| {
+            let above = Some(id("cdu", at / s.loops_per_cdu));
+            self.cooled(nodes, within(DomainKind::Loop, id("loop", at), above))
+        };
+        let loops: Vec<Domain> = on_loop.into_iter().map(circuit).collect();
+        on_cdu.into_iter().map(cdu).chain(loops).chain(manifolds).collect()
+    }
+
+    fn cooled(&self, nodes: u32, domain: Domain) -> Domain {
+        let electric = self.rated(nodes, domain);
+        Domain { volts: None, amps: None, phases: None, ..electric }
     }
 
     /// A manifold stays within its rack and its loop.
-    fn manifold_of(&self, node: u32, nodes: u32) -> String {
+    fn manifold_of(&self, node: u32, circuit: u32, nodes: u32) -> String {
         let (rack, position) = (self.rack_of(node), self.position_of(node));
-        format!("manifold-{}-{}-{}", rack + 1, self.loop_of(node) + 1, position / nodes + 1)
+        format!("manifold-{}-{}-{}", rack + 1, circuit + 1, position / nodes + 1)
     }
 
     fn places(&self) -> Vec<Domain> {
@@ -242,10 +245,10 @@ impl Hall {
             id("pdu-b", self.pdu_of(rack, 1)),
             id("air", rack / s.racks_per_air_zone),
         ];
-        domains.push(match s.nodes_per_manifold {
-            Some(nodes) => self.manifold_of(node, nodes),
-            None => id("loop", self.loop_of(node)),
-        });
+        domains.extend(self.loop_of(node).map(|circuit| match s.nodes_per_manifold {
+            Some(nodes) => self.manifold_of(node, circuit, nodes),
+            None => id("loop", circuit),
+        }));
         domains.extend(s.nodes_per_psu_group.map(|nodes| id("psu", node / nodes)));
         let nic = Nic {
             name: "mlx5_0".to_owned(),

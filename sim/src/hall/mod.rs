@@ -17,6 +17,8 @@ pub enum LoopLayout {
     /// So many neighbouring racks share as many loops, each of which takes a slice (the
     /// lowest nodes, the next ones, ...) of every rack.
     Across(u32),
+    /// None: air cools everything.
+    Air,
 }
 
 /// What a generated hall looks like.

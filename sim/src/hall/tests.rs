@@ -61,6 +61,16 @@ fn staggered_sides_do_not_coincide() {
 }
 
 #[test]
+fn an_air_cooled_hall_has_zones_and_no_loops() {
+    let shape = HallShape { loops: LoopLayout::Air, ..HallShape::hall_96() };
+    let site = site(&shape);
+    for none in [D::Loop, D::Cdu, D::Manifold] {
+        assert_eq!(site.of_kind(none).count(), 0);
+    }
+    assert_eq!(site.of_kind(D::AirZone).map(|zone| site.members(zone).len()).sum::<usize>(), 96);
+}
+
+#[test]
 fn zeros_in_a_shape_make_a_small_site_not_a_panic() {
     let shape = HallShape {
         racks: 0,

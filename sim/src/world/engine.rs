@@ -87,7 +87,7 @@ impl Engine {
             shares,
             limited: vec![1.0; world.nodes.len()],
         };
-        engine.advance(world, SETTLED_S, |_| 0.0, 1.0);
+        engine.advance(world, (SETTLED_S, 0.0), |_| 0.0, 1.0);
         for device in &mut engine.devices {
             device.power_before_w = device.power_w;
         }
@@ -105,19 +105,19 @@ impl Engine {
         }
         let level = segment.level(from_s, to_s);
         let of = |node: usize| if segment.on[node] { level } else { 0.0 };
-        self.advance(world, to_s - from_s, of, segment.intensity);
+        self.advance(world, (to_s - from_s, end), of, segment.intensity);
     }
 
     fn advance(
         &mut self,
         world: &World,
-        dt_s: f64,
+        (dt_s, end_s): (f64, f64),
         level_of: impl Fn(usize) -> f64,
         intensity: f64,
     ) {
         self.draw(world, &level_of, intensity);
         self.share_limits(world);
-        self.cool(world, dt_s);
+        self.cool(world, dt_s, end_s);
         let (left1, mean1) = chain::decay(world.physics.thermal.t1_s, dt_s);
         for node in 0..world.nodes.len() {
             let cooling = self.cooling(world, node, dt_s);
@@ -139,7 +139,6 @@ impl Engine {
 
     /// First guess of what every node draws, with devices as warm as they were.
     fn draw(&mut self, world: &World, level_of: &impl Fn(usize) -> f64, intensity: f64) {
-        let (exponent, floor) = world.clocks();
         for node in 0..world.nodes.len() {
             let level = level_of(node);
             for device in world.nodes[node].range() {
@@ -147,7 +146,7 @@ impl Engine {
                 let ask = self.ask(world, (node, device), level, intensity, state.temp_c);
                 let state = &mut self.devices[device];
                 state.power_before_w = state.power_w;
-                state.power_w = ask.act(exponent, floor).power_w;
+                state.power_w = ask.power_w();
             }
             self.node_kw[node] = self.wall_kw(world, node, level);
         }
@@ -188,9 +187,9 @@ impl Engine {
     }
 
     /// Coolant and air at the end of the step.
-    fn cool(&mut self, world: &World, dt_s: f64) {
+    fn cool(&mut self, world: &World, dt_s: f64, end_s: f64) {
         let heat = world.plant.heat(&self.node_kw);
-        world.plant.advance(&mut self.supply_c, &heat, &self.effects.plant, dt_s);
+        world.plant.advance(&mut self.supply_c, &heat, &self.effects.plant, (dt_s, end_s));
         let (left, _) = chain::decay(AIR_S, dt_s);
         for (node, part) in world.nodes.iter().enumerate() {
             let effect = &self.effects.nodes[node];
@@ -262,17 +261,18 @@ impl Engine {
         let act = ask.act(exponent, floor);
         let (mut power_w, mut clock, mut clock_min) = (act.power_w, act.clock, act.clock);
 
-        let braked_clock = (act.clock * world.physics.power.brake_clock).max(floor);
-        let braked_w = ask.power_at(braked_clock, exponent);
-        let wanted_w = act.power_w * self.limited[node];
-        let mut brake = self.effects.nodes[node].brake;
-        if wanted_w < power_w && braked_w < power_w {
-            brake = brake.max((power_w - wanted_w) / (power_w - braked_w)).min(1.0);
-        }
-        if brake > 0.0 && ask.level > 0.0 {
-            power_w -= brake * (power_w - braked_w);
+        let mut brake = 0.0;
+        let (pulled, limited) = (self.effects.nodes[node].brake, self.limited[node]);
+        if ask.level > 0.0 && (pulled > 0.0 || limited < 1.0) {
+            let braked_clock = (clock * world.physics.power.brake_clock).max(floor);
+            // What braking all the time would save bounds what it can.
+            let most_w = power_w - ask.power_at(braked_clock, exponent);
+            let missing_w = power_w * (1.0 - limited);
+            let needed = if most_w > 0.0 { (missing_w / most_w).min(1.0) } else { 0.0 };
+            brake = pulled.max(needed);
+            power_w -= brake * most_w.max(0.0);
             clock -= brake * (clock - braked_clock);
-            clock_min = braked_clock;
+            clock_min = if brake > 0.0 { braked_clock } else { clock_min };
         }
 
         let free_c =
@@ -297,7 +297,7 @@ impl Engine {
             clock,
             clock_min,
             busy: ask.level,
-            brake: if ask.level > 0.0 { brake } else { 0.0 },
+            brake,
             wait: self.effects.nodes[node].wait * level,
             limit_w: world.nodes[node].cap_w * self.effects.nodes[node].cap,
             capped: act.capped,

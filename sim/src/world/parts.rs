@@ -79,7 +79,7 @@ pub(super) fn nodes(site: &Site, plant: &Plant, physics: &Physics, seed: u64) ->
             cap_w,
             r_scale: REFERENCE_CAP_W / cap_w,
             coolant: plant.loop_of(ix),
-            flow: noise.part(1.0, physics.thermal.node_spread).max(LEAST_PART),
+            flow: noise.tailed(1.0, physics.thermal.node_spread, &physics.tails).max(LEAST_PART),
             place_r: place_k / cap_w,
             air_c: air[ix.index()],
             air_offset_k: noise.part(0.0, physics.sensors.inlet_offset_k),
@@ -109,11 +109,11 @@ pub(super) fn devices(nodes: &[NodePart], physics: &Physics, seed: u64) -> Vec<D
             let spread = device.perf_spread * device.clock_exponent;
             let r1 = thermal.r1_k_per_w * node.r_scale;
             parts.push(DevicePart {
-                dynamic: noise.part(1.0, spread).max(LEAST_PART),
+                dynamic: noise.tailed(1.0, spread, &physics.tails).max(LEAST_PART),
                 idle_w: device.idle_share
                     * node.cap_w
                     * noise.part(1.0, device.idle_spread).max(LEAST_PART),
-                r1: r1 * noise.part(1.0, thermal.device_spread).max(LEAST_PART),
+                r1: r1 * noise.tailed(1.0, thermal.device_spread, &physics.tails).max(LEAST_PART),
                 slot_r: slot_k / node.cap_w,
                 power_gain: noise.part(1.0, sensors.power_gain).max(LEAST_PART),
                 temp_offset_k: noise.part(0.0, sensors.temp_offset_k),

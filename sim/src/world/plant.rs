@@ -16,6 +16,8 @@ pub(super) struct Loop {
     pub(super) exchanger: usize,
     /// What its controller's sensor is off by.
     offset_k: f64,
+    /// Period in s and phase (turns) of its valve's hunting.
+    hunting: (f64, f64),
     /// Heat at full load, kW into the liquid.
     full_kw: f64,
 }
@@ -73,7 +75,9 @@ impl Plant {
             let at = *loop_at.entry(circuit).or_insert_with(|| {
                 let mut noise = Noise::new(seed, Stream::Domain, circuit.index());
                 let offset_k = noise.part(0.0, physics.cooling.loop_spread_k);
-                loops.push(Loop { domain: circuit, exchanger, offset_k, full_kw: 0.0 });
+                let period_s = physics.cooling.hunting_s * (1.0 + 2.0 * noise.uniform());
+                let hunting = (period_s, noise.uniform());
+                loops.push(Loop { domain: circuit, exchanger, offset_k, hunting, full_kw: 0.0 });
                 loops.len() - 1
             });
             of_node.push(Some(at));
@@ -114,9 +118,16 @@ impl Plant {
         heat
     }
 
-    /// Supply of each loop after `dt_s` with this heat. The valve holds the set point as
-    /// long as the exchanger can: beyond, the supply is facility water plus heat over UA.
-    pub(super) fn advance(&self, supply: &mut [f64], heat: &[f64], now: &PlantEffects, dt_s: f64) {
+    /// Supply of each loop at `end_s` after `dt_s` with this heat. The valve holds the set
+    /// point, hunting a little, as long as the exchanger can: beyond, the supply is facility
+    /// water plus heat over UA.
+    pub(super) fn advance(
+        &self,
+        supply: &mut [f64],
+        heat: &[f64],
+        now: &PlantEffects,
+        (dt_s, end_s): (f64, f64),
+    ) {
         let mut load = vec![0.0; self.exchangers.len()];
         for (circuit, heat) in self.loops.iter().zip(heat) {
             load[circuit.exchanger] += heat;
@@ -124,9 +135,18 @@ impl Plant {
         let (left, _) = chain::decay(self.model.loop_s, dt_s);
         for (at, circuit) in self.loops.iter().enumerate() {
             let least = self.least_supply(circuit.exchanger, &load, now);
-            let steady = self.model.supply_set_c.max(least) + circuit.offset_k + now.loop_k[at];
+            let set = self.model.supply_set_c + circuit.offset_k + self.hunting_k(at, end_s);
+            let steady = set.max(least) + now.loop_k[at];
             supply[at] = steady + (supply[at] - steady) * left;
         }
+    }
+
+    fn hunting_k(&self, at: usize, end_s: f64) -> f64 {
+        let (period_s, phase) = self.loops[at].hunting;
+        if period_s <= 0.0 {
+            return 0.0;
+        }
+        self.model.hunting_k * (std::f64::consts::TAU * (end_s / period_s + phase)).sin()
     }
 
     fn least_supply(&self, exchanger: usize, load: &[f64], now: &PlantEffects) -> f64 {

@@ -64,6 +64,7 @@ pub(crate) fn exact() -> Physics {
     physics.thermal.manifold_gradient_k = 0.0;
     physics.cooling.loop_spread_k = 0.0;
     physics.cooling.zone_spread_k = 0.0;
+    physics.cooling.hunting_k = 0.0;
     physics.power.side_spread = 0.0;
     physics.power.ohm_spread = 0.0;
     physics.power.ups_droop = 0.0;
