@@ -7,9 +7,11 @@
 
 mod case;
 mod coverage;
+pub mod cusum;
 mod diagnose;
 pub mod digest;
 mod measured;
+mod middle;
 mod verdict;
 
 pub use digest::{Digest, Evidence, Overlap};
