@@ -10,7 +10,7 @@ use crate::case::Case;
 /// What only the building knows.
 pub(super) fn building(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    if !case.seen.meters.values().any(|meter| meter.values.count() > 0) {
+    if case.seen.meters.is_empty() {
         let concerns = Concern::Requiring(Requirement::Meters);
         gaps.push(Gap::new("meters", "no meter of the building was read", concerns));
     }
