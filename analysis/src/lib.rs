@@ -11,6 +11,7 @@ pub mod cusum;
 mod diagnose;
 pub mod digest;
 mod measured;
+pub(crate) mod meters;
 mod middle;
 mod verdict;
 

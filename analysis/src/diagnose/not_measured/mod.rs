@@ -57,6 +57,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
     gaps.extend(building::building(case));
+    gaps.extend(building::meters(case));
     gaps.extend(building::never_here(case));
     gaps.sort_by(|a, b| a.line.cmp(&b.line));
     gaps

@@ -13,7 +13,7 @@ use model::site::DOMAINS_MAX;
 use model::table::MeterRow;
 
 pub use point::{Line, Point, Quantity, Refusal};
-pub use trace::{BINS_MAX, Trace, paired};
+pub use trace::{BINS_MAX, Trace, in_bins, meeting_width, paired};
 
 /// Most names kept of readings that were refused: enough for a person to mend a table.
 const REFUSED_NAMES: usize = 64;

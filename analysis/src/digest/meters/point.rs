@@ -62,6 +62,7 @@ impl Quantity {
         let scale = match (self, unit.as_str()) {
             (Self::PowerKw, "kw") | (Self::VoltageV, "v") | (Self::CurrentA, "a") => 1.0,
             (Self::PowerKw, "w") | (Self::VoltageV, "mv") | (Self::CurrentA, "ma") => 1e-3,
+            // Megawatts: no meter of a building speaks in milliwatts.
             (Self::PowerKw, "mw") | (Self::VoltageV, "kv") => 1e3,
             (Self::FlowLpm, "lpm" | "l/min") | (Self::DpKpa, "kpa") | (Self::Alarm, "1") => 1.0,
             (Self::FlowLpm, "l/s") => 60.0,

@@ -138,15 +138,32 @@ fn level_of(width_s: u64) -> u32 {
 /// sparsest trace finds its partners; empty lists where they never meet.
 #[must_use]
 pub fn paired<const N: usize>(traces: [&Trace; N], width_s: u64) -> [Vec<f64>; N] {
-    let mut level = traces.iter().map(|trace| trace.level).max().unwrap_or(0);
-    level = level.max(level_of(width_s));
-    let best = (level..=LEVEL_MAX).find(|level| {
+    paired_levels(traces, meeting_level(traces, level_of(width_s)))
+}
+
+/// The least width, in seconds, at which [`paired`] pairs these traces.
+#[must_use]
+pub fn meeting_width<const N: usize>(traces: [&Trace; N], width_s: u64) -> u64 {
+    1 << meeting_level(traces, level_of(width_s))
+}
+
+/// Means of several traces by the number of their bin, at least `width_s` wide.
+#[must_use]
+pub fn in_bins<const N: usize>(traces: [&Trace; N], width_s: u64) -> BTreeMap<i64, [f64; N]> {
+    let least = traces.iter().map(|trace| trace.level).max().unwrap_or(0);
+    let wide = traces.map(|trace| trace.at_level(least.max(level_of(width_s))));
+    let mean = |bins: &BTreeMap<i64, Bin>, at| bins.get(at).map_or(f64::NAN, |bin| bin.mean());
+    together(&wide).map(|at| (*at, std::array::from_fn(|i| mean(&wide[i], at)))).collect()
+}
+
+fn meeting_level<const N: usize>(traces: [&Trace; N], least: u32) -> u32 {
+    let level = traces.iter().map(|trace| trace.level).max().unwrap_or(0).max(least);
+    let meets = |level: &u32| {
         let wide = traces.map(|trace| trace.at_level(*level));
         let sparsest = wide.iter().map(BTreeMap::len).min().unwrap_or(0);
-        let met = together(&wide).count();
-        met as f64 >= PAIRED_LEAST * sparsest as f64
-    });
-    paired_levels(traces, best.unwrap_or(level))
+        together(&wide).count() as f64 >= PAIRED_LEAST * sparsest as f64
+    };
+    (level..=LEVEL_MAX).find(meets).unwrap_or(level)
 }
 
 fn paired_levels<const N: usize>(traces: [&Trace; N], level: u32) -> [Vec<f64>; N] {
