@@ -11,10 +11,13 @@ use model::site::Site;
 use model::{DeviceId, NodeName, RunFacts};
 
 use crate::Terms;
+use crate::attribute::{self, Attribution};
 use crate::digest::device::DeviceEvidence;
 use crate::digest::events::{EventGroup, EventKey};
 use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair};
 use crate::digest::{Evidence, Seen};
+use crate::meters::Building;
+use crate::panel::Panel;
 
 /// What a witness is shown.
 #[derive(Clone, Copy)]
@@ -24,12 +27,45 @@ pub(crate) struct Case<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) facts: &'a RunFacts,
     pub(crate) seen: &'a Seen,
+    /// Devices and nodes beside their likes.
+    pub(crate) panel: &'a Panel,
+    /// `None` without a site.
+    pub(crate) attribution: Option<&'a Attribution>,
+    /// `None` without a site or without a meter.
+    pub(crate) building: Option<&'a Building>,
+}
+
+/// What is worked out once and shown to every witness.
+pub(crate) struct Workings {
+    panel: Panel,
+    attribution: Option<Attribution>,
+    building: Option<Building>,
+}
+
+impl Workings {
+    pub(crate) fn new(terms: &Terms, evidence: &Evidence) -> Self {
+        let panel = Panel::new(terms.plan, terms.site, &evidence.seen.telemetry);
+        let attribution = terms
+            .site
+            .map(|site| attribute::attribute(site, &panel, &terms.policy.floors, terms.plan.seed));
+        let building = terms.site.and_then(|site| Building::of(site, &evidence.seen));
+        Self { panel, attribution, building }
+    }
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn new(terms: &Terms<'a>, evidence: &'a Evidence) -> Self {
+    pub(crate) fn new(terms: &Terms<'a>, evidence: &'a Evidence, workings: &'a Workings) -> Self {
         let Terms { plan, site, policy } = *terms;
-        Self { plan, site, policy, facts: &evidence.facts, seen: &evidence.seen }
+        let (panel, attribution) = (&workings.panel, workings.attribution.as_ref());
+        let (facts, seen) = (&evidence.facts, &evidence.seen);
+        let building = workings.building.as_ref();
+        Self { plan, site, policy, facts, seen, panel, attribution, building }
+    }
+
+    /// Whether somebody vouches that devices were asked for the same load: our own agents
+    /// (or a rehearsal of them), or the policy.
+    pub(crate) fn load_was_commanded(&self) -> bool {
+        self.policy.load_was_commanded || self.facts.nodes.values().any(|node| node.joined)
     }
 
     pub(crate) fn requires(&self, requirement: Requirement) -> bool {

@@ -5,14 +5,17 @@
 //! bytes. Missing is neither zero nor pass; it is listed with its reason, and where the
 //! plan requires it the verdict is INCONCLUSIVE.
 
+mod attribute;
 mod case;
 mod coverage;
 pub mod cusum;
 mod diagnose;
 pub mod digest;
+mod gates;
 mod measured;
-pub(crate) mod meters;
+mod meters;
 mod middle;
+pub mod panel;
 mod verdict;
 
 pub use digest::{Digest, Evidence, Overlap};
@@ -22,7 +25,7 @@ use model::policy::Policy;
 use model::report::{Report, RunHeader, SCHEMA};
 use model::site::Site;
 
-use case::{Case, utc};
+use case::{Case, Workings, utc};
 
 /// By which a run is judged.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +54,8 @@ pub struct Terms<'a> {
 /// ```
 #[must_use]
 pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
-    let case = Case::new(terms, evidence);
+    let workings = Workings::new(terms, evidence);
+    let case = Case::new(terms, evidence, &workings);
     let plan = terms.plan;
     let findings = diagnose::diagnose(&case);
     let gaps = diagnose::not_measured::gaps(&case);
@@ -67,6 +71,7 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
         measured: measured::measured(&case),
         coverage: coverage::coverage(&case),
         not_measured: gaps.into_iter().map(|gap| gap.line).collect(),
+        gates: gates::gates(&case),
     }
 }
 

@@ -3,13 +3,17 @@
 //! A witness says what is wrong and whom it suspects. It never decides the verdict, and it
 //! never makes a finding of what is missing: gaps have their own list (`not_measured`).
 
+mod building;
 pub(crate) mod cohort;
 mod data_plane;
 mod device_error;
 mod device_slow;
+mod devices;
+mod host_io;
 mod instrument;
 mod node_lost;
 pub(crate) mod not_measured;
+mod pattern;
 mod sdc;
 
 use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
@@ -17,7 +21,10 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 7] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 11] = [
+    building::testify,
+    devices::testify,
+    host_io::testify,
     sdc::testify,
     device_slow::testify,
     device_error::testify,
@@ -25,6 +32,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 7] = [
     data_plane::testify,
     instrument::testify,
     crate::meters::testify,
+    crate::gates::testify,
 ];
 
 /// All findings, the worst first, numbered.

@@ -5,7 +5,7 @@
 
 mod devices;
 mod fabric;
-mod skew;
+pub(crate) mod skew;
 
 use model::finding::Suspect;
 use model::report::Measured;

@@ -7,10 +7,10 @@ use model::Metric;
 use model::site::{DomainIx, Family};
 
 use super::Board;
-use crate::case::Case;
 use crate::diagnose::cohort::{LEAST_MEMBERS, limits};
 use crate::digest::meters::{Line, Quantity, in_bins, meeting_width};
-use crate::middle::{median, robust_sigma};
+use crate::digest::telemetry::Telemetry;
+use crate::middle::{median, sigma};
 
 /// kW = L/min x K / this, for water near 30 C: 60 s / (0.995 kg/L x 4.18 kJ/(kg K)).
 /// A quarter of propylene glycol (PG25) takes about 14.8, so it reads 3 % too high here.
@@ -86,10 +86,10 @@ pub(super) fn heat_kw(flow_lpm: f64, rise_k: f64) -> f64 {
     flow_lpm * rise_k / LITRE_KELVIN_PER_KW
 }
 
-pub(super) fn loops(case: &Case, board: &Board) -> Vec<Loop> {
+pub(super) fn loops(telemetry: &Telemetry, board: &Board) -> Vec<Loop> {
     let mut loops: Vec<Loop> =
         board.metered(Family::Cooling).filter_map(|(ix, _)| measure(board, ix)).collect();
-    let hottest = hottest(case);
+    let hottest = hottest(telemetry);
     for cooled in &mut loops {
         cooled.r_th_k_per_w = r_th(board, cooled, &hottest);
     }
@@ -115,9 +115,9 @@ pub(super) fn loops(case: &Case, board: &Board) -> Vec<Loop> {
 }
 
 /// Of each node the temperature and power of its devices where they drew most.
-fn hottest(case: &Case) -> BTreeMap<String, Vec<(f64, f64)>> {
+fn hottest(telemetry: &Telemetry) -> BTreeMap<String, Vec<(f64, f64)>> {
     let mut nodes: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for (device, cells) in case.seen.telemetry.devices() {
+    for (device, cells) in telemetry.devices() {
         let values = cells
             .values()
             .filter_map(|cell| Some((cell.median(Metric::TempC)?, cell.median(Metric::PowerW)?)));
@@ -146,7 +146,7 @@ fn apart(
     let values: Vec<f64> = positions.iter().filter_map(|p| value(&loops[*p])).collect();
     let place = |own: f64| {
         let usual = median(&values).filter(|_| values.len() >= LEAST_MEMBERS)?;
-        let sigma = robust_sigma(&values, usual)?.max(least_sigma(usual.abs()));
+        let sigma = sigma(&values, usual)?.max(least_sigma(usual.abs()));
         let by = by(own, usual);
         let z = (own - usual).abs() / sigma * by.signum();
         (by.is_finite() && z.is_finite()).then_some(Apart { by, usual, z, cohort: values.len() })

@@ -4,12 +4,12 @@ use model::finding::Suspect;
 use model::report::Measured;
 use model::site::{DomainIx, Site};
 
-use super::{Building, Feeder, Loop, Supply};
+use super::{Feeder, Loop, Supply};
 use crate::case::Case;
 use crate::measured::{fleet, line};
 
 pub(crate) fn measured(case: &Case) -> Vec<Measured> {
-    let (Some(site), Some(building)) = (case.site, Building::of(case)) else { return Vec::new() };
+    let (Some(site), Some(building)) = (case.site, case.building) else { return Vec::new() };
     let mut lines: Vec<Measured> =
         building.feeders.iter().flat_map(|feeder| feeder_lines(site, feeder)).collect();
     lines.extend(building.supplies.iter().flat_map(|supply| supply_lines(site, supply)));

@@ -15,7 +15,7 @@ mod witness;
 
 use model::site::{Domain, DomainIx, DomainKind, Family, Site};
 
-use crate::case::Case;
+use crate::digest::Seen;
 use crate::digest::meters::{Line, Meters, Quantity, Trace};
 
 pub(crate) use cooling::Loop;
@@ -55,13 +55,13 @@ pub(crate) struct Building {
 
 impl Building {
     /// `None` without a site or without a meter of it.
-    pub(crate) fn of(case: &Case) -> Option<Self> {
-        let board = Board { site: case.site?, meters: &case.seen.meters };
+    pub(crate) fn of(site: &Site, seen: &Seen) -> Option<Self> {
+        let board = Board { site, meters: &seen.meters };
         (!board.meters.is_empty()).then(|| Self {
             feeders: stiffness::feeders(&board),
             supplies: supply::supplies(&board),
-            loops: cooling::loops(case, &board),
-            reconciliation: reconcile::reconciliation(case, &board),
+            loops: cooling::loops(&seen.telemetry, &board),
+            reconciliation: reconcile::reconciliation(&seen.telemetry, &board),
         })
     }
 }

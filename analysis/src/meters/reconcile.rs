@@ -10,10 +10,9 @@ use model::Metric;
 use model::site::{DomainIx, DomainKind};
 
 use super::Board;
-use crate::case::Case;
 use crate::digest::meters::{Line, Quantity};
-use crate::digest::telemetry::CellKey;
-use crate::middle::{median, robust_sigma};
+use crate::digest::telemetry::{CellKey, Telemetry};
+use crate::middle::{median, sigma};
 
 /// Sums of one phase held against each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +35,8 @@ struct Load {
 }
 
 /// The phase with the most watts; `None` without power of devices or supplies.
-pub(super) fn reconciliation(case: &Case, board: &Board) -> Option<Reconciliation> {
-    let load = heaviest(case)?;
+pub(super) fn reconciliation(telemetry: &Telemetry, board: &Board) -> Option<Reconciliation> {
+    let load = heaviest(telemetry)?;
     let (from, to) = load.span;
     let kind = [DomainKind::Pdu, DomainKind::PowerShelf, DomainKind::PsuGroup, DomainKind::Feed]
         .into_iter()
@@ -64,7 +63,7 @@ pub(super) fn reconciliation(case: &Case, board: &Board) -> Option<Reconciliatio
     let ratios: Vec<f64> = found.devices.iter().map(|(_, ratio)| *ratio).collect();
     if let Some(gain) = median(&ratios).filter(|gain| *gain > 0.0) {
         found.gain = gain;
-        found.gain_error = (ratios.len() > 1).then(|| robust_sigma(&ratios, gain)).flatten();
+        found.gain_error = (ratios.len() > 1).then(|| sigma(&ratios, gain)).flatten();
         found.gain_error = found.gain_error.map(|sigma| sigma / gain);
     }
     (!found.devices.is_empty() || !found.nodes.is_empty()).then_some(found)
@@ -83,9 +82,9 @@ fn share_of(board: &Board, ix: DomainIx, of: impl Fn(&str) -> Option<f64>) -> Op
     (!members.is_empty()).then_some(sum)
 }
 
-fn heaviest(case: &Case) -> Option<Load> {
+fn heaviest(telemetry: &Telemetry) -> Option<Load> {
     let mut phases: BTreeMap<&str, Load> = BTreeMap::new();
-    for (device, cells) in case.seen.telemetry.devices() {
+    for (device, cells) in telemetry.devices() {
         for (CellKey { phase, .. }, cell) in cells {
             let (Some(watts), Some(span)) = (cell.median(Metric::PowerW), cell.span_ns()) else {
                 continue;

@@ -1,7 +1,7 @@
 //! Theil-Sen: the median of the slopes between points, which a quarter of wild points does
 //! not move (Theil 1950, Sen 1968).
 
-use crate::middle::{median, robust_sigma};
+use crate::middle::{median, sigma};
 
 /// Points that are compared pair by pair: more would cost time and add nothing.
 pub(super) const POINTS: usize = 64;
@@ -44,7 +44,7 @@ pub(super) fn theil_sen(points: &[(f64, f64)]) -> Option<Slope> {
     }
     let slope = median(&slopes)?;
     let rest: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
-    let scatter = robust_sigma(&rest, median(&rest)?)?;
+    let scatter = sigma(&rest, median(&rest)?)?;
     let n = points.len() as f64;
     let mean = points.iter().map(|p| p.0).sum::<f64>() / n;
     let squares: f64 = points.iter().map(|p| (p.0 - mean) * (p.0 - mean)).sum();

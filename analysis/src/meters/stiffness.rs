@@ -12,7 +12,7 @@ use super::Board;
 use super::slope::{POINTS, Slope, theil_sen};
 use crate::diagnose::cohort::{LEAST_MEMBERS, limits};
 use crate::digest::meters::{Line, Quantity, Trace, in_bins, meeting_width};
-use crate::middle::{median, robust_sigma};
+use crate::middle::{median, sigma};
 
 /// Without a load step of this share of the highest power nothing is said about stiffness.
 const LEAST_STEP: f64 = 0.1;
@@ -34,8 +34,6 @@ pub(crate) struct Feeder {
     pub(super) raw: Slope,
     /// Middle voltage.
     pub(crate) volts: f64,
-    /// Highest mean power, in kW.
-    pub(crate) most_kw: f64,
     /// Against siblings, where there are at least three.
     pub(crate) excess: Option<Excess>,
 }
@@ -173,7 +171,7 @@ fn group(members: &[(DomainIx, Pair)], line: Line) -> Vec<(Feeder, Option<Slope>
             .filter_map(|(at, (kw, volts))| Some((*kw, volts - middle.get(at)?)))
             .collect();
         let own = if members.len() >= LEAST_MEMBERS { theil_sen(&apart) } else { None };
-        let feeder = Feeder { domain: *domain, line, raw, volts, most_kw, excess: None };
+        let feeder = Feeder { domain: *domain, line, raw, volts, excess: None };
         usable.then_some((feeder, own))
     });
     found.collect()
@@ -192,7 +190,7 @@ fn place(mut feeders: Vec<(String, Feeder, Option<Slope>)>) -> Vec<Feeder> {
     for (kind, feeder, own) in &mut feeders {
         let (Some(own), Some((excess, whole))) = (own, kinds.get(kind)) else { continue };
         let (Some(centre), Some(usual)) = (median(excess), median(whole)) else { continue };
-        let scatter = robust_sigma(excess, centre).unwrap_or(0.0);
+        let scatter = sigma(excess, centre).unwrap_or(0.0);
         let sigma = scatter.max(LEAST_SCATTER * usual.abs()).hypot(own.error);
         let v_per_kw = own.slope - centre;
         let matters = -v_per_kw * feeder.raw.span >= FLOOR_OF_VOLTAGE * feeder.volts

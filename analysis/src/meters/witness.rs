@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use model::finding::{Blame, Effect, Finding, FindingKind, Severity, Standing, Suspect};
 use model::site::{DomainIx, Family, Site};
 
+use super::Board;
 use super::cooling::Loop;
 use super::stiffness::Feeder;
 use super::supply::Supply;
-use super::{Board, Building};
 use crate::case::{Case, list};
 use crate::diagnose::cohort::limits;
 use crate::diagnose::draft;
 use crate::digest::meters::{Line, Quantity};
 
 pub(crate) fn testify(case: &Case) -> Vec<Finding> {
-    let (Some(site), Some(building)) = (case.site, Building::of(case)) else { return Vec::new() };
+    let (Some(site), Some(building)) = (case.site, case.building) else { return Vec::new() };
     let mut findings = sagging(site, &building.feeders);
     findings.extend(building.supplies.iter().filter_map(|supply| overloaded(site, supply)));
     findings.extend(building.supplies.iter().filter_map(|supply| no_reserve(site, supply)));
