@@ -9,9 +9,12 @@ mod attribute;
 mod case;
 pub mod compare;
 mod coverage;
+pub mod cusum;
 mod diagnose;
 pub mod digest;
+mod gates;
 mod measured;
+mod meters;
 mod middle;
 pub mod panel;
 pub mod review;
@@ -71,6 +74,7 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
         measured: measured::measured(&case),
         coverage: coverage::coverage(&case),
         not_measured: gaps.into_iter().map(|gap| gap.line).collect(),
+        gates: gates::gates(&case),
     }
 }
 

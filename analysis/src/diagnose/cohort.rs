@@ -7,7 +7,7 @@
 //! that compares four kernels gives chance four tries.
 
 /// Fewer values than this have no spread to speak of.
-pub(super) const LEAST_MEMBERS: usize = 4;
+pub(crate) const LEAST_MEMBERS: usize = 4;
 /// Makes the MAD of a Gaussian its standard deviation (1 / the 75 % point).
 const MAD_TO_SIGMA: f64 = 1.4826;
 /// Uniform error of a value read from a sketch, as a share: the width of its bin (1 %)
@@ -56,7 +56,7 @@ pub(super) fn place(values: &[f64]) -> Vec<Option<Place>> {
 }
 
 /// The z beyond which a cohort of this size is doubted, and beyond which it is believed.
-pub(super) fn limits(members: usize) -> (f64, f64) {
+pub(crate) fn limits(members: usize) -> (f64, f64) {
     let row = LIMITS.iter().rev().find(|(size, _, _)| members >= *size).unwrap_or(&LIMITS[0]);
     (row.1, row.2)
 }

@@ -8,6 +8,7 @@
 pub mod device;
 pub mod events;
 pub mod fabric;
+pub mod meters;
 pub mod sequence;
 pub mod series;
 pub mod sketch;
@@ -18,13 +19,14 @@ pub mod work;
 use std::collections::BTreeMap;
 
 use model::plan::{PhaseKind, Plan};
-use model::record::{Event, MeterReading, Record, Records};
+use model::record::{Event, Record, Records};
+use model::table::MeterRow;
 use model::{NodeName, RunFacts, SampleColumns};
 
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
-use sketch::Sketch;
+use meters::Meters;
 use stream::Stream;
 use telemetry::Telemetry;
 
@@ -43,7 +45,8 @@ pub struct Seen {
     /// By pair and phase.
     pub transfers: BTreeMap<(Pair, String), TransferEvidence>,
     pub collectives: BTreeMap<CollectiveKey, Ranks>,
-    pub meters: BTreeMap<MeterKey, MeterEvidence>,
+    /// Readings of the building, from tables and from agents.
+    pub meters: Meters,
     /// Rows of sample tables.
     pub telemetry: Telemetry,
 }
@@ -55,22 +58,6 @@ pub struct NodeEvidence {
     pub events: EventLog,
     /// By agent instance.
     pub streams: BTreeMap<String, Stream>,
-}
-
-/// One point of the building.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MeterKey {
-    pub domain: String,
-    pub point: String,
-    pub unit: String,
-}
-
-/// What a meter said.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct MeterEvidence {
-    pub values: Sketch,
-    /// Readings whose source doubts them; not among the values.
-    pub suspect: u64,
 }
 
 /// Two digests hold the same batch, and counts can't be subtracted again.
@@ -125,6 +112,11 @@ impl Digest {
     #[must_use]
     pub fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    /// Counts rows of a table of meters.
+    pub fn add_meters(&mut self, rows: &[MeterRow]) {
+        self.seen.meters.add_rows(rows);
     }
 
     /// Adds another digest of the same plan.
@@ -188,7 +180,7 @@ impl Digest {
                 let node = self.seen.nodes.entry(node.clone()).or_default();
                 node.streams.entry(whose).or_default().add_loss(loss);
             }
-            Record::Meter(reading) => self.add_meter(reading),
+            Record::Meter(reading) => self.seen.meters.add_reading(reading),
         }
     }
 
@@ -202,20 +194,6 @@ impl Digest {
         };
         let log = &mut self.seen.nodes.entry(node.clone()).or_default().events;
         events::put(log, key, EventGroup::of(event));
-    }
-
-    fn add_meter(&mut self, reading: &MeterReading) {
-        let key = MeterKey {
-            domain: reading.domain.clone(),
-            point: reading.point.clone(),
-            unit: reading.unit.clone(),
-        };
-        let meter = self.seen.meters.entry(key).or_default();
-        if reading.quality == "suspect" {
-            meter.suspect += 1;
-        } else {
-            meter.values.add(reading.value);
-        }
     }
 
     fn phase(&self, name: &str) -> String {
@@ -259,11 +237,7 @@ impl Seen {
                 ours.entry(rank).or_default().merge(&evidence);
             }
         }
-        for (key, meter) in other.meters {
-            let ours = self.meters.entry(key).or_default();
-            ours.values.merge(&meter.values);
-            ours.suspect += meter.suspect;
-        }
+        self.meters.merge(other.meters);
         self.telemetry.merge(other.telemetry);
     }
 }

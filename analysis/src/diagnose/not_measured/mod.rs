@@ -55,6 +55,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
         Source::Tables | Source::Rehearsal => tables::tables(case),
     };
     gaps.extend(building::building(case));
+    gaps.extend(building::meters(case));
     gaps.sort_by(|a, b| a.line.cmp(&b.line));
     gaps
 }
