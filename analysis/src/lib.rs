@@ -8,6 +8,7 @@
 mod case;
 mod coverage;
 mod diagnose;
+mod fabric;
 pub mod digest;
 mod measured;
 mod verdict;

@@ -17,13 +17,14 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 6] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 7] = [
     sdc::testify,
     device_slow::testify,
     device_error::testify,
     node_lost::testify,
     data_plane::testify,
     instrument::testify,
+    crate::fabric::testify,
 ];
 
 /// All findings, the worst first, numbered.
@@ -39,7 +40,7 @@ pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
 }
 
 /// A finding with everything that has no value yet left empty.
-fn draft(
+pub(crate) fn draft(
     kind: FindingKind,
     blame: Blame,
     (standing, severity): (Standing, Severity),

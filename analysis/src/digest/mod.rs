@@ -8,6 +8,7 @@
 pub mod device;
 pub mod events;
 pub mod fabric;
+pub mod pairs;
 pub mod sequence;
 pub mod series;
 pub mod sketch;
@@ -19,11 +20,13 @@ use std::collections::BTreeMap;
 
 use model::plan::{PhaseKind, Plan};
 use model::record::{Event, MeterReading, Record, Records};
+use model::table::PairRow;
 use model::{NodeName, RunFacts, SampleColumns};
 
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
+use pairs::Pairs;
 use sketch::Sketch;
 use stream::Stream;
 use telemetry::Telemetry;
@@ -46,6 +49,8 @@ pub struct Seen {
     pub meters: BTreeMap<MeterKey, MeterEvidence>,
     /// Rows of sample tables.
     pub telemetry: Telemetry,
+    /// Rows of pair tables.
+    pub pairs: Pairs,
 }
 
 /// What one node said about itself.
@@ -119,6 +124,11 @@ impl Digest {
     /// Counts rows of a table of samples.
     pub fn add_samples(&mut self, columns: &SampleColumns) {
         self.seen.telemetry.add_columns(columns);
+    }
+
+    /// Counts rows of a table of pairs.
+    pub fn add_pairs(&mut self, rows: &[PairRow]) {
+        self.seen.pairs.add(rows);
     }
 
     /// Adds another digest of the same plan.
@@ -259,6 +269,7 @@ impl Seen {
             ours.suspect += meter.suspect;
         }
         self.telemetry.merge(other.telemetry);
+        self.pairs.merge(other.pairs);
     }
 }
 
