@@ -21,7 +21,7 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 11] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 12] = [
     building::testify,
     devices::testify,
     host_io::testify,
@@ -33,6 +33,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 11] = [
     instrument::testify,
     crate::meters::testify,
     crate::gates::testify,
+    crate::fabric::testify,
 ];
 
 /// All findings, the worst first, numbered.

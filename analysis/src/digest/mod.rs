@@ -9,6 +9,7 @@ pub mod device;
 pub mod events;
 pub mod fabric;
 pub mod meters;
+pub mod pairs;
 pub mod sequence;
 pub mod series;
 pub mod sketch;
@@ -20,13 +21,14 @@ use std::collections::BTreeMap;
 
 use model::plan::{PhaseKind, Plan};
 use model::record::{Event, Record, Records};
-use model::table::MeterRow;
+use model::table::{MeterRow, PairRow};
 use model::{NodeName, RunFacts, SampleColumns};
 
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
 use meters::Meters;
+use pairs::Pairs;
 use stream::Stream;
 use telemetry::Telemetry;
 
@@ -49,6 +51,8 @@ pub struct Seen {
     pub meters: Meters,
     /// Rows of sample tables.
     pub telemetry: Telemetry,
+    /// Rows of pair tables.
+    pub pairs: Pairs,
 }
 
 /// What one node said about itself.
@@ -117,6 +121,11 @@ impl Digest {
     /// Counts rows of a table of meters.
     pub fn add_meters(&mut self, rows: &[MeterRow]) {
         self.seen.meters.add_rows(rows);
+    }
+
+    /// Counts rows of a table of pairs.
+    pub fn add_pairs(&mut self, rows: &[PairRow]) {
+        self.seen.pairs.add(rows);
     }
 
     /// Adds another digest of the same plan.
@@ -239,6 +248,7 @@ impl Seen {
         }
         self.meters.merge(other.meters);
         self.telemetry.merge(other.telemetry);
+        self.pairs.merge(other.pairs);
     }
 }
 

@@ -112,11 +112,7 @@ fn places(case: &Case) -> Vec<Gap> {
         );
         gaps.push(Gap::new("location", why, Concern::Nobody));
     }
-    let Some(site) = case.site else {
-        let why = "no site was handed in: nothing that nodes share can be blamed";
-        gaps.push(Gap::new("site", why, Concern::Nobody));
-        return gaps;
-    };
+    let Some(site) = case.site else { return gaps };
     let nodes = case.seen.telemetry.devices().map(|(key, _)| key.node.as_str());
     let strangers: BTreeSet<&str> =
         nodes.filter(|node| !node.is_empty() && site.node_ix(node).is_none()).collect();
