@@ -1,7 +1,10 @@
 //! Samples column by column: how many rows travel at once between those who make or read
 //! them and the digest.
 
+mod slots;
+
 use crate::table::SampleRow;
+pub use slots::{SlotRows, Slots};
 
 /// What a sample row may have measured; the position is [`Metric::index`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +121,16 @@ impl SampleColumns {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.time_ns.len()
+    }
+
+    /// Which rows are of the same device: node, index and uuid alike.
+    #[must_use]
+    pub fn devices(&self) -> Slots {
+        let slots = Slots::new(self.rows()).by_names(&self.node).by_keys(&self.device);
+        match &self.uuid {
+            Some(uuid) => slots.by_names(uuid),
+            None => slots,
+        }
     }
 
     /// A value of a row; `None` is not measured.

@@ -26,7 +26,7 @@ use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
 use sketch::Sketch;
 use stream::Stream;
-use telemetry::Telemetry;
+use telemetry::{Fold, Telemetry};
 
 /// Frozen evidence: all that the judge looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ pub struct Seen {
     pub transfers: BTreeMap<(Pair, String), TransferEvidence>,
     pub collectives: BTreeMap<CollectiveKey, Ranks>,
     pub meters: BTreeMap<MeterKey, MeterEvidence>,
-    /// Rows of sample tables.
+    /// What sensors said: rows of sample tables and samples of agents.
     pub telemetry: Telemetry,
 }
 
@@ -89,6 +89,7 @@ pub struct Digest {
     /// so that no agent can make the evidence grow.
     phases: BTreeMap<String, PhaseKind>,
     seen: Seen,
+    samples: Fold,
 }
 
 impl Digest {
@@ -96,7 +97,7 @@ impl Digest {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let phases = plan.phases.iter().map(|phase| (phase.name.clone(), phase.kind)).collect();
-        Self { phases, seen: Seen::default() }
+        Self { phases, seen: Seen::default(), samples: Fold::default() }
     }
 
     /// Counts one batch; a batch that is here already (same instance, same seq) falls away.
@@ -118,7 +119,7 @@ impl Digest {
 
     /// Counts rows of a table of samples.
     pub fn add_samples(&mut self, columns: &SampleColumns) {
-        self.seen.telemetry.add_columns(columns);
+        self.samples.add_columns(columns);
     }
 
     /// Adds another digest of the same plan.
@@ -128,13 +129,15 @@ impl Digest {
     pub fn merge(&mut self, other: Self) -> Result<(), Overlap> {
         self.refuse_overlap(&other)?;
         self.seen.merge(other.seen);
+        self.samples.merge(other.samples);
         Ok(())
     }
 
     /// Freezes what was seen, beside what the coordinator knows.
     #[must_use]
     pub fn finish(self, facts: RunFacts) -> Evidence {
-        Evidence { facts, seen: self.seen }
+        let telemetry = self.samples.freeze();
+        Evidence { facts, seen: Seen { telemetry, ..self.seen } }
     }
 
     fn add_record(&mut self, batch: &Records, record: &Record) {
@@ -142,6 +145,8 @@ impl Digest {
         match record {
             Record::Sample(sample) => {
                 self.device(node, sample.device, &sample.phase).sensors.add(sample);
+                let phase = self.phase(&sample.phase);
+                self.samples.add_sample(&node.0, &phase, sample);
             }
             Record::Work(work) => {
                 let steady = matches!(self.phases.get(&work.phase), Some(PhaseKind::Hold));
@@ -258,7 +263,6 @@ impl Seen {
             ours.values.merge(&meter.values);
             ours.suspect += meter.suspect;
         }
-        self.telemetry.merge(other.telemetry);
     }
 }
 
