@@ -10,6 +10,7 @@ mod coverage;
 mod diagnose;
 pub mod digest;
 mod measured;
+pub mod step;
 mod verdict;
 
 pub use digest::{Digest, Evidence, Overlap};

@@ -49,6 +49,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Runs(options) => verb::runs::run(options).await,
             Verb::Agents(options) => verb::agents::run(options).await,
             Verb::Report(options) => verb::report::run(options).await,
+            Verb::Site(verb) => verb::site::run(&verb),
             Verb::AgentProcess(_) => Err(Failure::usage("agent-process is started by main")),
         }
     })

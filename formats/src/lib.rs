@@ -8,7 +8,7 @@
 
 mod document;
 mod document_error;
-mod hostlist;
+pub mod hostlist;
 mod instant;
 pub mod meters;
 mod nearest;

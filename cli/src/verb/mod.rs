@@ -7,5 +7,6 @@ pub mod resume;
 pub mod run;
 pub mod runs;
 pub mod serve;
+pub mod site;
 pub mod stop;
 pub mod watch;

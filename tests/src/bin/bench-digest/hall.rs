@@ -82,7 +82,10 @@ fn batch(
     let device = |row: u64| (place(row) % u64::from(shape.devices)) as u32;
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("time", Arc::new(time.with_timezone("UTC"))),
-        ("node", Arc::new(StringArray::from_iter_values(range.clone().map(|row| &names[node(row)])))),
+        (
+            "node",
+            Arc::new(StringArray::from_iter_values(range.clone().map(|row| &names[node(row)]))),
+        ),
         ("device", Arc::new(UInt32Array::from_iter_values(range.clone().map(device)))),
         ("phase", Arc::new(StringArray::from_iter_values(range.clone().map(|row| phase(row).0)))),
         ("power_w", reals(0, 0.001)),
