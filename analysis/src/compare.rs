@@ -257,11 +257,12 @@ mod tests {
         let rows: Vec<SampleRow> = (0..6).map(row).collect();
         let mut digest = Digest::new(&tables::unwritten_plan());
         digest.add_samples(&SampleColumns::from_rows(&rows));
-        let plan: Plan = tables::implied_plan(digest.seen());
+        let mut evidence = digest.finish(model::RunFacts::default());
+        let plan: Plan = tables::implied_plan(&evidence.seen);
         let site = site();
-        let facts = tables::facts(digest.seen(), Some(&site), &plan, Source::Tables);
+        evidence.facts = tables::facts(&evidence.seen, Some(&site), &plan, Source::Tables);
         let policy = Policy::default();
-        judge(&Terms { plan: &plan, site: Some(&site), policy: &policy }, &digest.finish(facts))
+        judge(&Terms { plan: &plan, site: Some(&site), policy: &policy }, &evidence)
     }
 
     #[test]

@@ -100,6 +100,11 @@ fn count(n: usize) -> u32 {
 }
 
 fn pairs_measured(case: &Case) -> u32 {
+    if case.facts.source != Source::Agents {
+        let pairs: BTreeSet<_> =
+            case.seen.pairs.flows().map(|flow| (&flow.src, &flow.dst)).collect();
+        return count(pairs.len());
+    }
     let pairs: BTreeSet<_> = case
         .seen
         .transfers

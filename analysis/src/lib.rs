@@ -19,6 +19,7 @@ mod meters;
 mod middle;
 pub mod panel;
 pub mod review;
+pub mod step;
 pub mod tables;
 mod verdict;
 

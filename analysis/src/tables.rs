@@ -70,7 +70,7 @@ fn measured_at_all(seen: &Seen) -> BTreeSet<Requirement> {
     };
     [
         (Requirement::Compute, has(Metric::Perf)),
-        (Requirement::DataPlane, !seen.transfers.is_empty()),
+        (Requirement::DataPlane, !seen.pairs.is_empty()),
         (Requirement::Power, has(Metric::PowerW)),
         (Requirement::Temperature, has(Metric::TempC)),
         (Requirement::Meters, !seen.meters.is_empty()),
@@ -105,8 +105,9 @@ fn wider(span: Option<(i64, i64)>, other: Option<(i64, i64)>) -> Option<(i64, i6
 /// should report; without one, those that do.
 #[must_use]
 pub fn facts(seen: &Seen, site: Option<&Site>, plan: &Plan, source: Source) -> RunFacts {
-    let span =
-        phases(&seen.telemetry).values().fold(None, |span, phase| wider(span, phase.span_ns));
+    let spans = phases(&seen.telemetry).into_values().map(|phase| phase.span_ns);
+    let transfers = seen.pairs.flows().map(|flow| Some((flow.time_ns, flow.time_ns)));
+    let span = spans.chain(transfers).fold(None, wider);
     let mut nodes: BTreeMap<NodeName, NodeFacts> = BTreeMap::new();
     for node in site.map(Site::nodes).unwrap_or_default() {
         let facts = nodes.entry(NodeName(node.name.clone())).or_default();
@@ -118,6 +119,14 @@ pub fn facts(seen: &Seen, site: Option<&Site>, plan: &Plan, source: Source) -> R
             let facts = nodes.entry(name).or_default();
             facts.devices.entry(key.device).or_default();
             facts.joined |= cells.values().any(has_reading);
+        }
+    }
+    for flow in seen.pairs.flows() {
+        for name in [&flow.src, &flow.dst] {
+            let name = NodeName(name.as_ref().to_owned());
+            if site.is_none() || nodes.contains_key(&name) {
+                nodes.entry(name).or_default().joined = true;
+            }
         }
     }
     RunFacts {
@@ -158,17 +167,17 @@ mod tests {
         }
     }
 
-    fn seen(rows: &[SampleRow]) -> Digest {
+    fn seen(rows: &[SampleRow]) -> Seen {
         let mut digest = Digest::new(&unwritten_plan());
         digest.add_samples(&SampleColumns::from_rows(rows));
-        digest
+        digest.finish(RunFacts::default()).seen
     }
 
     #[test]
     fn phases_are_those_that_rows_name_and_the_frugal_ones_are_idle() {
         let rows =
             [row("a", "rest", 10, 60.0), row("a", "soak", 20, 300.0), row("b", "soak", 50, 310.0)];
-        let plan = implied_plan(seen(&rows).seen());
+        let plan = implied_plan(&seen(&rows));
         let told: Vec<_> =
             plan.phases.iter().map(|p| (p.name.as_str(), p.kind.word(), p.seconds)).collect();
         assert_eq!(told, [("rest", "idle", 0.0), ("soak", "hold", 30.0)]);
@@ -178,9 +187,9 @@ mod tests {
     #[test]
     fn an_instant_before_1970_is_none() {
         let rows = [row("a", "", -1, 1.0), row("b", "", 7, 1.0), row("c", "", 9, 1.0)];
-        let digest = seen(&rows);
-        let plan = implied_plan(digest.seen());
-        let facts = facts(digest.seen(), None, &plan, Source::Tables);
+        let seen = seen(&rows);
+        let plan = implied_plan(&seen);
+        let facts = facts(&seen, None, &plan, Source::Tables);
         assert_eq!(
             (facts.started_unix_ns, facts.ended_unix_ns),
             (7_000_000_000, Some(9_000_000_000))
@@ -190,8 +199,8 @@ mod tests {
     #[test]
     fn rows_without_a_value_are_silence() {
         let silent = SampleRow { power_w: None, ..row("a", "", 5, 0.0) };
-        let digest = seen(&[silent, row("b", "", 5, 1.0)]);
-        let facts = facts(digest.seen(), None, &implied_plan(digest.seen()), Source::Tables);
+        let seen = seen(&[silent, row("b", "", 5, 1.0)]);
+        let facts = facts(&seen, None, &implied_plan(&seen), Source::Tables);
         let joined: Vec<_> = facts.nodes.values().map(|facts| facts.joined).collect();
         assert_eq!(joined, [false, true]);
     }
@@ -201,12 +210,12 @@ mod tests {
         let nodes = vec![Node::new("a", &[]), Node::new("b", &[])];
         let draft = SiteDraft { name: "s".to_owned(), nodes, ..SiteDraft::default() };
         let site = Site::new(draft).unwrap();
-        let digest = seen(&[row("a", "", 1, 1.0), row("stranger", "", 1, 1.0)]);
-        let plan = implied_plan(digest.seen());
-        let with = facts(digest.seen(), Some(&site), &plan, Source::Tables);
+        let seen = seen(&[row("a", "", 1, 1.0), row("stranger", "", 1, 1.0)]);
+        let plan = implied_plan(&seen);
+        let with = facts(&seen, Some(&site), &plan, Source::Tables);
         let joined: Vec<_> = with.nodes.iter().map(|(n, f)| (n.0.as_str(), f.joined)).collect();
         assert_eq!(joined, [("a", true), ("b", false)]);
-        let without = facts(digest.seen(), None, &plan, Source::Tables);
+        let without = facts(&seen, None, &plan, Source::Tables);
         let names: Vec<_> = without.nodes.keys().map(|n| n.0.as_str()).collect();
         assert_eq!(names, ["a", "stranger"]);
     }

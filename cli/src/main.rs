@@ -53,6 +53,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Rehearse(options) => verb::rehearse::run(&options),
             Verb::Review(options) => verb::review::run(&options),
             Verb::Report(options) => verb::report::run(options).await,
+            Verb::Site(verb) => verb::site::run(&verb),
             Verb::AgentProcess(_) => Err(Failure::usage("agent-process is started by main")),
         }
     })

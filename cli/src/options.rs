@@ -44,9 +44,32 @@ pub enum Verb {
     Compare(CompareOptions),
     /// Print a run's report; exits with the run's code
     Report(ReportOptions),
+    /// Check a site file, or draw it
+    #[command(subcommand)]
+    Site(SiteVerb),
     /// Acts as loadbank-agent; `local` starts its agents so
     #[command(hide = true, name = "agent-process")]
     AgentProcess(agent::Options),
+}
+
+/// Verbs about site files.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SiteVerb {
+    /// Name every problem with its line, or count what the site has
+    Check(SiteOptions),
+    /// Draw what hangs from what
+    Show(SiteOptions),
+}
+
+/// Options of `site check` and `site show`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SiteOptions {
+    /// Site file
+    #[arg(value_name = "SITE")]
+    pub file: PathBuf,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where the coordinator is.

@@ -3,22 +3,46 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use formats::{Row, SampleReader, TableReader};
+use analysis::Digest;
+use formats::{Row, TableReader};
 use indicatif::{ProgressBar, ProgressStyle};
-use model::SampleColumns;
+use model::{Plan, SampleColumns};
 
 use crate::failure::Failure;
 
 /// Shorter reading needs no word while it goes on.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Counts every row of a table of samples.
+/// Digests a table of samples, on every core.
 ///
 /// # Errors
 /// When the file can't be read or a row is wrong, with its line and the mend.
-pub(crate) fn samples(path: &Path, digest: &mut analysis::Digest) -> Result<(), Failure> {
-    let reader = SampleReader::open(path).map_err(Failure::usage)?;
-    each_batch(path, reader, |rows| digest.add_samples(&SampleColumns::from_rows(rows)))
+pub(crate) fn samples(path: &Path, plan: &Plan) -> Result<Digest, Failure> {
+    let progress = spinner(path);
+    let began = Instant::now();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let add = |digest: &mut Digest, columns: &SampleColumns| {
+        digest.add_samples(columns);
+        progress.inc(columns.rows() as u64);
+    };
+    let (parts, facts) =
+        formats::samples::fold(path, threads, || Digest::new(plan), add).map_err(Failure::usage)?;
+    progress.finish_and_clear();
+    told(path, began, facts.rows, &facts.unknown_columns, facts.not_finite);
+    let file = path.display();
+    for (count, what) in [
+        (facts.duplicates, "rows are there twice, counted once"),
+        (facts.not_compared, "rows were not searched for duplicates"),
+        (facts.clock_backwards, "rows lie before the one before of their device"),
+    ] {
+        if count > 0 {
+            eprintln!("{file}: {count} {what}");
+        }
+    }
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next().unwrap_or_else(|| Digest::new(plan));
+    parts.try_for_each(|part| whole.merge(part)).map_err(Failure::infrastructure)?;
+    Ok(whole)
 }
 
 /// Reads a table to its end; says on standard error what was odd about it, once.
@@ -37,24 +61,25 @@ pub(crate) fn each_batch<R: Row>(
         progress.set_position(reader.rows());
     }
     progress.finish_and_clear();
-    let file = path.display();
-    let seconds = began.elapsed();
+    told(path, began, reader.rows(), reader.unknown_columns(), reader.not_finite());
+    Ok(())
+}
+
+/// What was odd about a table, once.
+fn told(path: &Path, began: Instant, rows: u64, unknown: &[String], not_finite: u64) {
+    let (file, seconds) = (path.display(), began.elapsed());
     if seconds > QUIET {
-        eprintln!("{file}: {} rows in {:.1} s", reader.rows(), seconds.as_secs_f64());
+        eprintln!("{file}: {rows} rows in {:.1} s", seconds.as_secs_f64());
     }
-    if !reader.unknown_columns().is_empty() {
-        eprintln!(
-            "{file}: columns that nobody knows, ignored: {}",
-            reader.unknown_columns().join(", ")
-        );
+    if !unknown.is_empty() {
+        eprintln!("{file}: columns that nobody knows, ignored: {}", unknown.join(", "));
     }
-    if reader.not_finite() > 0 {
-        eprintln!("{file}: {} cells are no numbers, taken as not measured", reader.not_finite());
+    if not_finite > 0 {
+        eprintln!("{file}: {not_finite} cells are no numbers, taken as not measured");
     }
-    if reader.rows() == 0 {
+    if rows == 0 {
         eprintln!("{file}: no row");
     }
-    Ok(())
 }
 
 /// Rows so far, on a terminal only.

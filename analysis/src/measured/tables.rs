@@ -9,8 +9,9 @@ use model::report::Measured;
 
 use super::line;
 use crate::case::Case;
-use crate::digest::telemetry::{Cell, DeviceKey};
+use crate::digest::telemetry::Cell;
 use crate::middle::median;
+use crate::panel::{slots_hold, suspect};
 
 pub(super) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = Vec::new();
@@ -18,12 +19,13 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
         // What agents of ours felt is told from their records, by name and index.
         return lines;
     }
+    let slots_hold = slots_hold(&case.seen.telemetry);
     for (device, cells) in case.seen.telemetry.devices() {
         let mut phases: BTreeMap<&str, Vec<&Cell>> = BTreeMap::new();
         for (key, cell) in cells {
             phases.entry(&key.phase).or_default().push(cell);
         }
-        let at = suspect(device);
+        let at = suspect(device, slots_hold);
         for (phase, cells) in phases {
             for metric in Metric::ALL {
                 lines.extend(figures(&at, phase, metric, &cells));
@@ -60,16 +62,4 @@ fn unit(metric: Metric) -> &'static str {
         Metric::Busy => "ratio",
         Metric::Perf => "1/s",
     }
-}
-
-/// A device by node and index, with its UUID where rows say one: an index alone may not
-/// tell two devices apart.
-fn suspect(key: &DeviceKey) -> Suspect {
-    let id = match (key.node.as_str(), key.uuid.as_str()) {
-        ("", "") => format!("unknown/{}", key.device),
-        ("", uuid) => uuid.to_owned(),
-        (node, "") => format!("{node}/{}", key.device),
-        (node, uuid) => format!("{node}/{uuid}"),
-    };
-    Suspect::new("device", id)
 }

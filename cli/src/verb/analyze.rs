@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use analysis::{Digest, Terms, tables as evidence};
-use model::{Report, RunId, Site, Source};
+use formats::{MeterReader, PairReader};
+use model::{Report, RunFacts, RunId, Site, Source};
 
 use crate::failure::Failure;
 use crate::options::AnalyzeOptions;
@@ -28,15 +29,25 @@ fn report(options: &AnalyzeOptions) -> Result<Report, Failure> {
     let site = options.site.as_deref().map(read_site).transpose()?;
     let policy = plan_source::policy(options.policy.as_deref())?;
     let known = options.plan.as_deref().map(plan_source::parsed_plan).transpose()?;
-    let mut digest = Digest::new(known.as_ref().unwrap_or(&evidence::unwritten_plan()));
-    if let Some(path) = &options.samples {
-        tables::samples(path, &mut digest)?;
+    let start = known.clone().unwrap_or_else(evidence::unwritten_plan);
+    let mut digest = match &options.samples {
+        Some(path) => tables::samples(path, &start)?,
+        None => Digest::new(&start),
+    };
+    if let Some(path) = &options.pairs {
+        let reader = PairReader::open(path).map_err(Failure::usage)?;
+        tables::each_batch(path, reader, |rows| digest.add_pairs(rows))?;
     }
-    let plan = known.unwrap_or_else(|| evidence::implied_plan(digest.seen()));
-    let mut facts = evidence::facts(digest.seen(), site.as_ref(), &plan, Source::Tables);
-    facts.run = RunId(names(&handed));
+    if let Some(path) = &options.meters {
+        let reader = MeterReader::open(path).map_err(Failure::usage)?;
+        tables::each_batch(path, reader, |rows| digest.add_meters(rows))?;
+    }
+    let mut seen = digest.finish(RunFacts::default());
+    let plan = known.unwrap_or_else(|| evidence::implied_plan(&seen.seen));
+    seen.facts = evidence::facts(&seen.seen, site.as_ref(), &plan, Source::Tables);
+    seen.facts.run = RunId(names(&handed));
     let terms = Terms { plan: &plan, site: site.as_ref(), policy: &policy };
-    Ok(analysis::judge(&terms, &digest.finish(facts)))
+    Ok(analysis::judge(&terms, &seen))
 }
 
 fn read_site(path: &Path) -> Result<Site, Failure> {

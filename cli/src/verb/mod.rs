@@ -11,5 +11,6 @@ pub mod review;
 pub mod run;
 pub mod runs;
 pub mod serve;
+pub mod site;
 pub mod stop;
 pub mod watch;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use analysis::{Digest, Terms, tables as evidence};
-use model::{Plan, Report, RunId, Site, Source};
+use model::{Plan, Report, RunFacts, RunId, Site, Source};
 use sim::fault::{Fault, FaultKind};
 use sim::physics::Physics;
 use sim::world::{Cadence, Sampling, World};
@@ -41,12 +41,12 @@ fn report(options: &RehearseOptions) -> Result<Report, Failure> {
     for fault in &faults {
         eprintln!("fault {fault}: {}", fault.kind.entry().what);
     }
-    let digest = digest(&world, &plan, &site);
-    let mut facts = evidence::facts(digest.seen(), Some(&site), &plan, Source::Rehearsal);
-    facts.run = RunId(format!("rehearsal-{}", options.seed));
-    facts.injected = !faults.is_empty();
+    let mut seen = digest(&world, &plan, &site).finish(RunFacts::default());
+    seen.facts = evidence::facts(&seen.seen, Some(&site), &plan, Source::Rehearsal);
+    seen.facts.run = RunId(format!("rehearsal-{}", options.seed));
+    seen.facts.injected = !faults.is_empty();
     let terms = Terms { plan: &plan, site: Some(&site), policy: &policy };
-    Ok(analysis::judge(&terms, &digest.finish(facts)))
+    Ok(analysis::judge(&terms, &seen))
 }
 
 /// What the simulated sensors said, through the door that tables of others take.
@@ -58,6 +58,7 @@ fn digest(world: &World, plan: &Plan, site: &Site) -> Digest {
     for columns in world.samples(sampling) {
         digest.add_samples(&columns);
     }
+    digest.add_meters(&world.meters());
     let (simulated, taken) = (plan.seconds(), began.elapsed().as_secs_f64());
     eprintln!("simulated {simulated:.0} s, a sample every {every_s:.1} s, in {taken:.1} s");
     digest

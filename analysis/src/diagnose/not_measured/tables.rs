@@ -11,6 +11,7 @@ use super::load::LOAD_SECONDS_TOLERANCE;
 use super::{Concern, Gap};
 use crate::case::{Case, list, plural};
 use crate::digest::telemetry::{Cell, CellKey, DeviceKey};
+use crate::panel::suspect;
 
 pub(super) fn tables(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
@@ -30,7 +31,7 @@ pub(super) fn tables(case: &Case) -> Vec<Gap> {
 }
 
 fn something_else(case: &Case) -> bool {
-    !case.seen.transfers.is_empty() || !case.seen.meters.is_empty()
+    !case.seen.pairs.is_empty() || !case.seen.meters.is_empty()
 }
 
 /// Nobody of ours commanded the load of other people's telemetry: finding nothing in it
@@ -188,20 +189,21 @@ fn column(
 }
 
 fn name(key: &DeviceKey) -> String {
-    match (key.node.as_str(), key.uuid.as_str()) {
-        ("", "") => format!("unknown/{}", key.device),
-        ("", uuid) => uuid.to_owned(),
-        (node, _) => format!("{node}/{}", key.device),
-    }
+    // The index is what the table calls it, whether or not it tells devices apart.
+    suspect(key, true).id
 }
 
 fn fabric(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    let seen: BTreeMap<_, _> =
-        case.seen.transfers.iter().filter(|(_, t)| t.gb_per_s.count() > 0).collect();
-    if seen.is_empty() {
+    let pairs = &case.seen.pairs;
+    if pairs.is_empty() {
         let why = "no transfer between nodes was handed in";
         gaps.push(Gap::new("data_plane", why, Concern::Requiring(Requirement::DataPlane)));
+    }
+    if pairs.refused() > 0 {
+        let rows = plural(pairs.refused(), "row");
+        let why = format!("{rows} of pairs without a usable rate or without two nodes, not used");
+        gaps.push(Gap::new("bandwidth_pair", why, Concern::Nobody));
     }
     if case.requires(Requirement::Collective) {
         let why = "tables hold no collectives";
