@@ -16,6 +16,7 @@ use crate::digest::device::DeviceEvidence;
 use crate::digest::events::{EventGroup, EventKey};
 use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair};
 use crate::digest::{Evidence, Seen};
+use crate::meters::Building;
 use crate::panel::Panel;
 
 /// What a witness is shown.
@@ -30,12 +31,15 @@ pub(crate) struct Case<'a> {
     pub(crate) panel: &'a Panel,
     /// `None` without a site.
     pub(crate) attribution: Option<&'a Attribution>,
+    /// `None` without a site or without a meter.
+    pub(crate) building: Option<&'a Building>,
 }
 
 /// What is worked out once and shown to every witness.
 pub(crate) struct Workings {
     panel: Panel,
     attribution: Option<Attribution>,
+    building: Option<Building>,
 }
 
 impl Workings {
@@ -44,7 +48,8 @@ impl Workings {
         let attribution = terms
             .site
             .map(|site| attribute::attribute(site, &panel, &terms.policy.floors, terms.plan.seed));
-        Self { panel, attribution }
+        let building = terms.site.and_then(|site| Building::of(site, &evidence.seen));
+        Self { panel, attribution, building }
     }
 }
 
@@ -53,7 +58,8 @@ impl<'a> Case<'a> {
         let Terms { plan, site, policy } = *terms;
         let (panel, attribution) = (&workings.panel, workings.attribution.as_ref());
         let (facts, seen) = (&evidence.facts, &evidence.seen);
-        Self { plan, site, policy, facts, seen, panel, attribution }
+        let building = workings.building.as_ref();
+        Self { plan, site, policy, facts, seen, panel, attribution, building }
     }
 
     /// Whether somebody vouches that devices were asked for the same load: our own agents

@@ -9,7 +9,9 @@ pub mod output;
 mod plan_source;
 pub mod progress;
 pub mod report;
+pub mod site_text;
 mod state_dir;
+mod tables;
 pub mod verb;
 
 pub use failure::Failure;

@@ -10,6 +10,7 @@ use crate::id::{NodeName, RunId};
 pub struct RunFacts {
     pub run: RunId,
     pub site: Option<String>,
+    pub source: Source,
     /// Rehearsed evidence: marked everywhere, accepts nothing.
     pub simulated: bool,
     /// An injection switch was on (an injected event in the records says so as well).
@@ -25,6 +26,30 @@ pub struct RunFacts {
     pub nodes: BTreeMap<NodeName, NodeFacts>,
     /// What the coordinator commanded, per phase and node.
     pub starts: Vec<StartFact>,
+}
+
+/// Who recorded the evidence: what can be missing from it depends on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Source {
+    /// Our own agents, led by a coordinator.
+    #[default]
+    Agents,
+    /// Tables that somebody else recorded: nobody of ours commanded the load.
+    Tables,
+    /// A simulated hall: tables as well, of a load that the plan commanded.
+    Rehearsal,
+}
+
+impl Source {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Tables => "tables",
+            Self::Rehearsal => "rehearsal",
+        }
+    }
 }
 
 /// How the run's record ended.

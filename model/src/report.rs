@@ -25,6 +25,9 @@ pub struct Report {
     pub measured: Vec<Measured>,
     pub coverage: Coverage,
     pub not_measured: Vec<NotMeasured>,
+    /// Every limit of the policy that belongs to an acceptance check, none left out.
+    #[serde(default)]
+    pub gates: Vec<GateResult>,
 }
 
 /// Which run this is.
@@ -33,6 +36,9 @@ pub struct RunHeader {
     pub id: String,
     pub plan: String,
     pub site: Option<String>,
+    /// Who recorded the evidence: a word of [`crate::facts::Source`].
+    #[serde(default = "agents")]
+    pub source: String,
     /// Rehearsed evidence can never accept hardware.
     pub simulated: bool,
     /// Something was injected to prove a check.
@@ -45,6 +51,11 @@ pub struct RunHeader {
     pub state: String,
     /// Folder that holds the run file, on the machine of the coordinator.
     pub folder: Option<String>,
+}
+
+/// Reports of before the word was written came from agents.
+fn agents() -> String {
+    crate::facts::Source::Agents.word().to_owned()
 }
 
 /// One measured value.
@@ -79,10 +90,13 @@ pub struct Coverage {
     pub batches_stored: u64,
     pub batches_missing: u64,
     pub records_lost: u64,
+    /// Rows of tables of samples that were judged.
+    #[serde(default)]
+    pub rows: u64,
     /// Seconds of load per device, least and most.
     pub load_seconds_least: Option<f64>,
     pub load_seconds_most: Option<f64>,
-    /// Domains by kind that had load: `pdu` -> share of nodes reporting.
+    /// Domains by kind: how many there are, and from how many at least one node reported.
     pub domains: BTreeMap<String, DomainCoverage>,
 }
 
@@ -98,4 +112,52 @@ pub struct DomainCoverage {
 pub struct NotMeasured {
     pub what: String,
     pub why: String,
+}
+
+/// One limit held against the worst value that was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateResult {
+    /// Number of the acceptance check, 1 to 25; null for limits of our own.
+    pub check: Option<u32>,
+    /// What the check is about, in a few words.
+    pub about: String,
+    /// The gate's name in the policy; ends in `_most` or `_least`.
+    pub gate: String,
+    pub outcome: GateOutcome,
+    /// Null when the policy has no such gate.
+    pub limit: Option<f64>,
+    pub unit: Option<String>,
+    /// Where the limit comes from.
+    pub source: Option<String>,
+    /// The worst value; null when the gate was not evaluated.
+    pub measured: Option<f64>,
+    #[serde(rename = "where")]
+    pub at: Option<Suspect>,
+    /// How many places were held against the limit, and how many failed.
+    pub evaluated: u32,
+    pub failed: u32,
+    /// Why it was not evaluated, or what the value does not say.
+    pub why: Option<String>,
+}
+
+/// What came of a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateOutcome {
+    Pass,
+    Fail,
+    /// Never a pass.
+    NotEvaluated,
+}
+
+impl GateOutcome {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotEvaluated => "not_evaluated",
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! never makes a finding of what is missing: gaps have their own list (`not_measured`).
 
 mod building;
-mod cohort;
+pub(crate) mod cohort;
 mod data_plane;
 mod device_error;
 mod device_slow;
@@ -21,7 +21,7 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 9] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 12] = [
     building::testify,
     devices::testify,
     host_io::testify,
@@ -31,6 +31,9 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 9] = [
     node_lost::testify,
     data_plane::testify,
     instrument::testify,
+    crate::meters::testify,
+    crate::gates::testify,
+    crate::fabric::testify,
 ];
 
 /// All findings, the worst first, numbered.
@@ -46,7 +49,7 @@ pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
 }
 
 /// A finding with everything that has no value yet left empty.
-fn draft(
+pub(crate) fn draft(
     kind: FindingKind,
     blame: Blame,
     (standing, severity): (Standing, Severity),

@@ -8,6 +8,8 @@
 pub mod device;
 pub mod events;
 pub mod fabric;
+pub mod meters;
+pub mod pairs;
 pub mod sequence;
 pub mod series;
 pub mod sketch;
@@ -18,15 +20,17 @@ pub mod work;
 use std::collections::BTreeMap;
 
 use model::plan::{PhaseKind, Plan};
-use model::record::{Event, MeterReading, Record, Records};
+use model::record::{Event, Record, Records};
+use model::table::{MeterRow, PairRow};
 use model::{NodeName, RunFacts, SampleColumns};
 
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
-use sketch::Sketch;
+use meters::Meters;
+use pairs::Pairs;
 use stream::Stream;
-use telemetry::Telemetry;
+use telemetry::{Fold, Telemetry};
 
 /// Frozen evidence: all that the judge looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +47,12 @@ pub struct Seen {
     /// By pair and phase.
     pub transfers: BTreeMap<(Pair, String), TransferEvidence>,
     pub collectives: BTreeMap<CollectiveKey, Ranks>,
-    pub meters: BTreeMap<MeterKey, MeterEvidence>,
-    /// Rows of sample tables.
+    /// Readings of the building, from tables and from agents.
+    pub meters: Meters,
+    /// What sensors said: rows of sample tables and samples of agents.
     pub telemetry: Telemetry,
+    /// Rows of pair tables.
+    pub pairs: Pairs,
 }
 
 /// What one node said about itself.
@@ -55,22 +62,6 @@ pub struct NodeEvidence {
     pub events: EventLog,
     /// By agent instance.
     pub streams: BTreeMap<String, Stream>,
-}
-
-/// One point of the building.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MeterKey {
-    pub domain: String,
-    pub point: String,
-    pub unit: String,
-}
-
-/// What a meter said.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct MeterEvidence {
-    pub values: Sketch,
-    /// Readings whose source doubts them; not among the values.
-    pub suspect: u64,
 }
 
 /// Two digests hold the same batch, and counts can't be subtracted again.
@@ -89,6 +80,7 @@ pub struct Digest {
     /// so that no agent can make the evidence grow.
     phases: BTreeMap<String, PhaseKind>,
     seen: Seen,
+    samples: Fold,
 }
 
 impl Digest {
@@ -96,7 +88,7 @@ impl Digest {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let phases = plan.phases.iter().map(|phase| (phase.name.clone(), phase.kind)).collect();
-        Self { phases, seen: Seen::default() }
+        Self { phases, seen: Seen::default(), samples: Fold::default() }
     }
 
     /// Counts one batch; a batch that is here already (same instance, same seq) falls away.
@@ -118,7 +110,17 @@ impl Digest {
 
     /// Counts rows of a table of samples.
     pub fn add_samples(&mut self, columns: &SampleColumns) {
-        self.seen.telemetry.add_columns(columns);
+        self.samples.add_columns(columns);
+    }
+
+    /// Counts rows of a table of meters.
+    pub fn add_meters(&mut self, rows: &[MeterRow]) {
+        self.seen.meters.add_rows(rows);
+    }
+
+    /// Counts rows of a table of pairs.
+    pub fn add_pairs(&mut self, rows: &[PairRow]) {
+        self.seen.pairs.add(rows);
     }
 
     /// Adds another digest of the same plan.
@@ -128,13 +130,15 @@ impl Digest {
     pub fn merge(&mut self, other: Self) -> Result<(), Overlap> {
         self.refuse_overlap(&other)?;
         self.seen.merge(other.seen);
+        self.samples.merge(other.samples);
         Ok(())
     }
 
     /// Freezes what was seen, beside what the coordinator knows.
     #[must_use]
     pub fn finish(self, facts: RunFacts) -> Evidence {
-        Evidence { facts, seen: self.seen }
+        let telemetry = self.samples.freeze();
+        Evidence { facts, seen: Seen { telemetry, ..self.seen } }
     }
 
     fn add_record(&mut self, batch: &Records, record: &Record) {
@@ -142,6 +146,8 @@ impl Digest {
         match record {
             Record::Sample(sample) => {
                 self.device(node, sample.device, &sample.phase).sensors.add(sample);
+                let phase = self.phase(&sample.phase);
+                self.samples.add_sample(&node.0, &phase, sample);
             }
             Record::Work(work) => {
                 let steady = matches!(self.phases.get(&work.phase), Some(PhaseKind::Hold));
@@ -182,7 +188,7 @@ impl Digest {
                 let node = self.seen.nodes.entry(node.clone()).or_default();
                 node.streams.entry(whose).or_default().add_loss(loss);
             }
-            Record::Meter(reading) => self.add_meter(reading),
+            Record::Meter(reading) => self.seen.meters.add_reading(reading),
         }
     }
 
@@ -196,20 +202,6 @@ impl Digest {
         };
         let log = &mut self.seen.nodes.entry(node.clone()).or_default().events;
         events::put(log, key, EventGroup::of(event));
-    }
-
-    fn add_meter(&mut self, reading: &MeterReading) {
-        let key = MeterKey {
-            domain: reading.domain.clone(),
-            point: reading.point.clone(),
-            unit: reading.unit.clone(),
-        };
-        let meter = self.seen.meters.entry(key).or_default();
-        if reading.quality == "suspect" {
-            meter.suspect += 1;
-        } else {
-            meter.values.add(reading.value);
-        }
     }
 
     fn phase(&self, name: &str) -> String {
@@ -253,12 +245,8 @@ impl Seen {
                 ours.entry(rank).or_default().merge(&evidence);
             }
         }
-        for (key, meter) in other.meters {
-            let ours = self.meters.entry(key).or_default();
-            ours.values.merge(&meter.values);
-            ours.suspect += meter.suspect;
-        }
-        self.telemetry.merge(other.telemetry);
+        self.meters.merge(other.meters);
+        self.pairs.merge(other.pairs);
     }
 }
 

@@ -5,7 +5,8 @@
 
 mod devices;
 mod fabric;
-mod skew;
+pub(crate) mod skew;
+mod tables;
 
 use model::finding::Suspect;
 use model::report::Measured;
@@ -17,6 +18,8 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = devices::measured(case);
     lines.extend(fabric::measured(case));
     lines.extend(skew::measured(case));
+    lines.extend(tables::measured(case));
+    lines.extend(crate::meters::measured(case));
     // No number that JSON can't say: a rate of nothing over nothing is no measurement.
     lines.retain(|line| line.value.is_finite());
     lines.sort_by(|a, b| {
@@ -27,7 +30,13 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines
 }
 
-fn line(what: &str, at: &Suspect, phase: Option<&str>, value: f64, unit: &str) -> Measured {
+pub(crate) fn line(
+    what: &str,
+    at: &Suspect,
+    phase: Option<&str>,
+    value: f64,
+    unit: &str,
+) -> Measured {
     Measured {
         what: what.to_owned(),
         at: at.clone(),
@@ -38,6 +47,6 @@ fn line(what: &str, at: &Suspect, phase: Option<&str>, value: f64, unit: &str) -
     }
 }
 
-fn fleet() -> Suspect {
+pub(crate) fn fleet() -> Suspect {
     Suspect::new("fleet", "all")
 }

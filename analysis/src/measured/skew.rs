@@ -23,7 +23,7 @@ struct Skew {
     claimed_error_ns: u64,
 }
 
-pub(super) fn measured(case: &Case) -> Vec<Measured> {
+pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let facts: Facts = case.facts.starts.iter().map(|f| ((&f.node, f.phase.as_str()), f)).collect();
     let mut phases: BTreeMap<&str, Vec<Skew>> = BTreeMap::new();
     for (node, evidence) in &case.seen.nodes {

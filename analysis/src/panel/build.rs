@@ -102,7 +102,7 @@ fn located(telemetry: &Telemetry) -> Vec<(&DeviceKey, Cow<'_, BTreeMap<CellKey, 
 }
 
 /// Whether an index tells devices of one node apart: some profilers say 0 for all of them.
-fn slots_hold(telemetry: &Telemetry) -> bool {
+pub(crate) fn slots_hold(telemetry: &Telemetry) -> bool {
     let mut seen: BTreeMap<(&str, u32), &str> = BTreeMap::new();
     telemetry
         .devices()
@@ -172,7 +172,7 @@ fn device(
 }
 
 /// `node/index`; by its UUID where the index says nothing, alone where the place is unknown.
-fn suspect(key: &DeviceKey, slots_hold: bool) -> Suspect {
+pub(crate) fn suspect(key: &DeviceKey, slots_hold: bool) -> Suspect {
     let id = match (key.node.as_str(), key.uuid.as_str()) {
         ("", "") => format!("unknown/{}", key.device),
         ("", uuid) => uuid.to_owned(),

@@ -30,7 +30,7 @@ pub async fn run(options: ReportOptions) -> Result<ExitCode, Failure> {
 }
 
 /// A folder or file as it is; else the run of a state directory with that id or beginning.
-fn locate(run: &str, state_dir: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn locate(run: &str, state_dir: &Path) -> Result<PathBuf, Failure> {
     let path = Path::new(run);
     if path.exists() {
         return Ok(path.to_owned());

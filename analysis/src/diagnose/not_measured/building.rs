@@ -5,12 +5,12 @@ use model::plan::Requirement;
 use model::record::EventKind;
 
 use super::{Concern, Gap};
-use crate::case::Case;
+use crate::case::{Case, list, plural};
 
 /// What only the building knows.
 pub(super) fn building(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    if !case.seen.meters.values().any(|meter| meter.values.count() > 0) {
+    if case.seen.meters.is_empty() {
         let concerns = Concern::Requiring(Requirement::Meters);
         gaps.push(Gap::new("meters", "no meter of the building was read", concerns));
     }
@@ -18,8 +18,38 @@ pub(super) fn building(case: &Case) -> Vec<Gap> {
         let why = "the plan asks for a share of each domain's rating; no rating was judged";
         gaps.push(Gap::new("rating_percent", why, Concern::Everybody));
     }
-    let why = "findings are not yet attributed to power, cooling or network domains";
-    gaps.push(Gap::new("domains", why, Concern::Nobody));
+    if case.site.is_none() {
+        let why = "no site says what nodes share: no such part can be blamed";
+        gaps.push(Gap::new("domains", why, Concern::Nobody));
+    }
+    gaps
+}
+
+/// What meters said that is no value, or of something that the site does not know.
+pub(super) fn meters(case: &Case) -> Vec<Gap> {
+    let seen = &case.seen.meters;
+    let refused = seen.refused().iter().map(|(why, count)| {
+        let names = list(seen.refused_where(*why));
+        let text = format!("{}, {}: {names}", plural(*count, "reading"), why.words());
+        Gap::new("meter_readings", text, Concern::Nobody)
+    });
+    let mut gaps: Vec<Gap> = refused.collect();
+    let Some(site) = case.site else {
+        if !seen.is_empty() {
+            let why = "no site says what their domains are and what hangs on them";
+            gaps.push(Gap::new("meter_domains", why, Concern::Nobody));
+        }
+        return gaps;
+    };
+    let known = |id: &str| site.domain_ix(id).is_some() || site.node_ix(id).is_some();
+    let unknown: Vec<_> = seen.domains().map(|(id, _)| id).filter(|id| !known(id)).collect();
+    if !unknown.is_empty() {
+        let all = unknown.len() == seen.domains().count();
+        let why = format!("not in the site, and not used: {}", list(unknown));
+        // Meters of another building are no meters.
+        let concerns = if all { Concern::Requiring(Requirement::Meters) } else { Concern::Nobody };
+        gaps.push(Gap::new("meter_domains", why, concerns));
+    }
     gaps
 }
 

@@ -1,0 +1,285 @@
+//! Values of devices: what telemetry and work say of each.
+
+use std::collections::BTreeMap;
+
+use model::finding::Suspect;
+use model::plan::PhaseKind;
+use model::{DeviceId, Kernel, Metric};
+
+use super::{Found, Value};
+use crate::case::{Case, device_suspect};
+use crate::diagnose::cohort::LEAST_MEMBERS;
+use crate::digest::telemetry::{Cell, CellKey, DeviceKey};
+use crate::middle::median;
+use crate::panel::Signal;
+
+/// Clock-event reasons (nvml.h, nvmlClocksEventReasons).
+const SW_THERMAL: u64 = 0x20;
+const HW_THERMAL: u64 = 0x40;
+const HW_SLOWDOWN: u64 = 0x08;
+const POWER_BRAKE: u64 = 0x80;
+/// Xids that fail a device: double-bit and excessive ECC, microcontroller halt, failed row
+/// remap, NVLink, off the bus, contained and uncontained memory errors, GSP, unrecovered
+/// ECC (NVIDIA's Xid catalogue and DCGM 4.6 `DcgmHealthWatch.cpp`).
+const CRITICAL_XIDS: [u64; 13] = [48, 61, 62, 64, 74, 79, 92, 94, 95, 119, 120, 140, 145];
+/// Rated power is to be held so long, in seconds (proposal).
+const RATED_LEAST_S: f64 = 600.0;
+/// Full load, in percent of a device.
+const FULL_PERCENT: f64 = 99.5;
+/// Clocks are compared at equal power: within this share of the likes' middle.
+const EQUAL_POWER: f64 = 0.03;
+/// A row that stands alone stands for so long, in seconds.
+const LONE_ROW_S: f64 = 1.0;
+
+type Cells = BTreeMap<CellKey, Cell>;
+
+fn suspect(key: &DeviceKey) -> Suspect {
+    if key.node.is_empty() && !key.uuid.is_empty() {
+        return Suspect::new("device", key.uuid.clone());
+    }
+    let node = if key.node.is_empty() { "unknown" } else { &key.node };
+    Suspect::new("device", format!("{node}/{}", key.device))
+}
+
+/// One value for each device of the telemetry that has one.
+fn each(case: &Case, why: &str, of: impl Fn(&Cells) -> Option<f64>) -> Found {
+    let devices = case.seen.telemetry.devices();
+    let values: Vec<Value> = devices
+        .filter_map(|(key, cells)| of(cells).map(|value| Value::new(suspect(key), value)))
+        .collect();
+    if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
+}
+
+/// Devices of the site, or of the run, that said nothing at all.
+pub(super) fn missing(case: &Case) -> Found {
+    let mut reporting: BTreeMap<String, usize> = BTreeMap::new();
+    for (key, _) in case.seen.telemetry.devices() {
+        *reporting.entry(key.node.clone()).or_default() += 1;
+    }
+    for (node, evidence) in &case.seen.nodes {
+        let here = reporting.entry(node.0.clone()).or_default();
+        *here = (*here).max(evidence.devices.len());
+    }
+    let mut planned: BTreeMap<String, usize> = BTreeMap::new();
+    for (node, facts) in &case.facts.nodes {
+        planned.insert(node.0.clone(), facts.devices.len());
+    }
+    if let Some(site) = case.site.filter(|_| planned.is_empty()) {
+        planned = site.nodes().iter().map(|n| (n.name.clone(), n.devices as usize)).collect();
+    }
+    if planned.is_empty() {
+        return Err("neither a site nor a run says which devices there should be".to_owned());
+    }
+    let note = "firmware, driver and power limits are not compared";
+    let nodes = planned.into_iter().map(|(node, devices)| {
+        let here = reporting.get(&node).copied().unwrap_or(0);
+        let missing = devices.saturating_sub(here) as f64;
+        Value { note: Some(note.to_owned()), ..Value::new(Suspect::new("node", node), missing) }
+    });
+    Ok(nodes.collect())
+}
+
+/// Uncorrectable errors that came during the run; of one reading alone, all it counts.
+pub(super) fn ecc(case: &Case) -> Found {
+    each(case, "no counter of uncorrectable errors was recorded", |cells| {
+        let ranges: Vec<(u64, u64)> = cells.values().filter_map(Cell::ecc_uncorrected).collect();
+        let least = ranges.iter().map(|(least, _)| *least).min()?;
+        let most = ranges.iter().map(|(_, most)| *most).max()?;
+        let rows: u64 = cells.values().map(Cell::rows).sum();
+        Some(if rows > 1 { most - least } else { most } as f64)
+    })
+}
+
+/// Rows with a critical Xid. None seen proves nothing: nobody says that the log was read.
+pub(super) fn xids(case: &Case) -> Found {
+    let mut values = Vec::new();
+    for (key, cells) in case.seen.telemetry.devices() {
+        let seen = cells.values().flat_map(Cell::xids);
+        let critical: u64 =
+            seen.filter(|(xid, _)| CRITICAL_XIDS.contains(xid)).map(|(_, rows)| *rows).sum();
+        if critical > 0 {
+            values.push(Value::new(suspect(key), critical as f64));
+        }
+    }
+    let why = "no critical Xid was seen, and nothing proves that the log was watched throughout";
+    if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
+}
+
+/// Blocks that differ from the expected result, where any were compared.
+pub(super) fn wrong_blocks(case: &Case) -> Found {
+    let mut values = Vec::new();
+    for (node, evidence) in &case.seen.nodes {
+        for (index, phases) in &evidence.devices {
+            let work = || phases.values().flat_map(|phase| phase.work.values());
+            let verified: u64 = work().map(|w| w.verified).fold(0, u64::saturating_add);
+            let wrong: u64 = work().map(|w| w.mismatches).fold(0, u64::saturating_add);
+            if verified > 0 {
+                let at = device_suspect(&DeviceId { node: node.clone(), index: *index });
+                values.push(Value::new(at, wrong as f64));
+            }
+        }
+    }
+    if values.is_empty() { Err("no result was compared".to_owned()) } else { Ok(values) }
+}
+
+/// Rates over the middle of like devices in the same phase: the worst of each device.
+fn work_ratios(case: &Case, which: impl Fn(Kernel) -> bool) -> Vec<Value> {
+    let mut cohorts: BTreeMap<(String, String, Kernel), Vec<(DeviceId, f64)>> = BTreeMap::new();
+    for (node, evidence) in &case.seen.nodes {
+        for (index, phases) in &evidence.devices {
+            let device = DeviceId { node: node.clone(), index: *index };
+            for (phase, seen) in phases {
+                for (kernel, work) in seen.work.iter().filter(|(kernel, _)| which(**kernel)) {
+                    let stream = *kernel == Kernel::Stream;
+                    let rate = if stream { &work.gb_per_s } else { &work.gflops }.median();
+                    let key = (case.model(&device), phase.clone(), *kernel);
+                    let cohort = cohorts.entry(key).or_default();
+                    cohort.extend(rate.map(|rate| (device.clone(), rate)));
+                }
+            }
+        }
+    }
+    let mut worst: BTreeMap<DeviceId, f64> = BTreeMap::new();
+    for members in cohorts.into_values().filter(|members| members.len() >= LEAST_MEMBERS) {
+        let rates: Vec<f64> = members.iter().map(|(_, rate)| *rate).collect();
+        let Some(middle) = median(&rates).filter(|middle| *middle > 0.0) else { continue };
+        for (device, rate) in members {
+            let ratio = worst.entry(device).or_insert(f64::INFINITY);
+            *ratio = ratio.min(rate / middle);
+        }
+    }
+    worst.into_iter().map(|(device, ratio)| Value::new(device_suspect(&device), ratio)).collect()
+}
+
+const FEW: &str = "fewer than four like devices reported";
+
+pub(super) fn memory_ratio(case: &Case) -> Found {
+    let values = work_ratios(case, |kernel| kernel == Kernel::Stream);
+    if values.is_empty() {
+        return Err(format!("no memory bandwidth was measured, or {FEW}"));
+    }
+    Ok(values)
+}
+
+pub(super) fn perf_ratio(case: &Case) -> Found {
+    let mut values = work_ratios(case, |kernel| kernel != Kernel::Stream);
+    values.extend(residuals(case, Signal::Perf).map(|(at, share)| Value::new(at, 1.0 + share)));
+    if values.is_empty() {
+        Err(format!("no rate of work was measured, or {FEW}"))
+    } else {
+        Ok(values)
+    }
+}
+
+/// Residuals of devices that have enough likes, as shares of the likes' middle.
+fn residuals(case: &Case, signal: Signal) -> impl Iterator<Item = (Suspect, f64)> {
+    let known = case.panel.devices.iter().filter(|device| device.cohort >= LEAST_MEMBERS);
+    known
+        .filter_map(move |device| Some((device.suspect.clone(), device.residuals[signal.index()]?)))
+}
+
+pub(super) fn clock_ratio(case: &Case) -> Found {
+    let alike = |device: &&crate::panel::PanelDevice| {
+        let power = device.residuals[Signal::Power.index()];
+        device.cohort >= LEAST_MEMBERS && power.is_some_and(|share| share.abs() <= EQUAL_POWER)
+    };
+    let devices = case.panel.devices.iter().filter(alike);
+    let values: Vec<Value> = devices
+        .filter_map(|device| {
+            let share = device.residuals[Signal::Clock.index()]?;
+            Some(Value::new(device.suspect.clone(), 1.0 + share))
+        })
+        .collect();
+    let why = "no clock was measured at equal power of at least four like devices";
+    if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
+}
+
+pub(super) fn r_th_ratio(case: &Case) -> Found {
+    let values: Vec<Value> =
+        residuals(case, Signal::RTh).map(|(at, share)| Value::new(at, 1.0 + share)).collect();
+    if values.is_empty() {
+        return Err(format!("no thermal resistance could be taken, or {FEW}"));
+    }
+    Ok(values)
+}
+
+/// Seconds with any of these reasons: rows that had it, each as long as rows are apart.
+fn reason_seconds(case: &Case, mask: u64) -> Found {
+    each(case, "no clock-event reasons were recorded", |cells| {
+        let mut seconds = None;
+        for cell in cells.values() {
+            let Some(share) = cell.reason_share(mask) else { continue };
+            let rows = cell.reasons().rows as f64;
+            let span = cell
+                .span_ns()
+                .map_or(0.0, |(first, last)| (i128::from(last) - i128::from(first)) as f64 / 1e9);
+            let row_s = if rows > 1.0 && span > 0.0 { span / (rows - 1.0) } else { LONE_ROW_S };
+            seconds = Some(seconds.unwrap_or(0.0) + share * rows * row_s);
+        }
+        seconds
+    })
+}
+
+pub(super) fn thermal_seconds(case: &Case) -> Found {
+    reason_seconds(case, SW_THERMAL | HW_THERMAL)
+}
+
+pub(super) fn slowdown_seconds(case: &Case) -> Found {
+    reason_seconds(case, HW_SLOWDOWN)
+}
+
+pub(super) fn brake_seconds(case: &Case) -> Found {
+    reason_seconds(case, POWER_BRAKE)
+}
+
+/// Whether full load was asked for in a phase, so that the limit should be reached.
+fn at_full_load(case: &Case, phase: &str) -> bool {
+    if case.plan.phases.is_empty() {
+        return case.policy.load_was_commanded;
+    }
+    let full = |phase: &model::Phase| {
+        phase.kind == PhaseKind::Hold
+            && phase.load.is_some_and(|l| l.percent >= FULL_PERCENT && l.kernel != Kernel::Stream)
+    };
+    case.plan.phases.iter().any(|known| known.name == phase && full(known))
+}
+
+/// Middle power over the enforced limit, in phases of full load that last long enough: the
+/// best phase of each device.
+pub(super) fn power_ratio(case: &Case) -> Found {
+    let why = "no phase of full load, ten minutes long, with power and power limit was recorded";
+    let devices = case.seen.telemetry.devices();
+    let values: Vec<Value> = devices
+        .filter_map(|(key, cells)| {
+            let ratios = cells.iter().filter_map(|(cell_key, cell)| {
+                let (first, last) = cell.span_ns()?;
+                let seconds = (i128::from(last) - i128::from(first)) as f64 / 1e9;
+                let long = seconds >= RATED_LEAST_S && at_full_load(case, &cell_key.phase);
+                let limit = cell.median(Metric::PowerLimitW).filter(|limit| *limit > 0.0)?;
+                cell.median(Metric::PowerW).filter(|_| long).map(|power| power / limit)
+            });
+            Some(Value::new(suspect(key), ratios.reduce(f64::max)?))
+        })
+        .collect();
+    if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
+}
+
+/// The plan's own limit less the hottest steady temperature, in kelvin.
+pub(super) fn temp_margin(case: &Case) -> Found {
+    /// Share of the time below which a device stays: one wild reading is no temperature.
+    const STEADY: f64 = 0.95;
+    let Some(limit) = case.plan.limits.device_temp_c else {
+        return Err("nothing says at which temperature these devices slow down".to_owned());
+    };
+    let mut values = each(case, "no temperature was recorded", |cells| {
+        let hot = cells.values().filter_map(|cell| {
+            let most = cell.quantile(Metric::TempMaxC, STEADY);
+            most.or_else(|| cell.quantile(Metric::TempC, STEADY))
+        });
+        Some(limit - hot.reduce(f64::max)?)
+    })?;
+    for value in &mut values {
+        value.note = Some(format!("against the plan's own limit of {limit} C"));
+    }
+    Ok(values)
+}

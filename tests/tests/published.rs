@@ -1,0 +1,139 @@
+//! `loadbank analyze` on tables that others recorded and published: what it must say of
+//! them, and what it must not. Where the data come from: `tests/data/README.md`.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use system_tests::{data, loadbank};
+
+fn analyze(site: &str, samples: &str) -> Value {
+    let (site, samples) = (data(site), data(samples));
+    let arguments = ["analyze", "--site", &site, "--samples", &samples, "--json"];
+    let output = loadbank(&arguments);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{:?}\n{told}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["exit_code"], output.status.code().unwrap());
+    assert_eq!(loadbank(&arguments).stdout, output.stdout, "the same input, the same bytes");
+    report
+}
+
+fn sgemm() -> Value {
+    analyze("longhorn/sgemm-site.toml", "longhorn/sgemm.csv.gz")
+}
+
+fn resnet() -> Value {
+    analyze("longhorn/resnet-site.toml", "longhorn/resnet.csv.gz")
+}
+
+fn fasrc() -> Value {
+    analyze("fasrc/site.toml", "fasrc/samples.csv.gz")
+}
+
+fn findings(report: &Value) -> &[Value] {
+    report["findings"].as_array().unwrap()
+}
+
+fn suspect(finding: &Value) -> (&str, &str) {
+    (finding["suspect"]["kind"].as_str().unwrap(), finding["suspect"]["id"].as_str().unwrap())
+}
+
+/// Nothing that several nodes share is confirmed to be weak.
+fn no_part_is_confirmed(report: &Value) {
+    for finding in findings(report) {
+        let confirmed = finding["standing"] == "confirmed" && finding["blame"] == "facility";
+        assert!(!confirmed, "{finding:#}");
+    }
+}
+
+/// Devices whose middle value of a figure is told, and those values.
+fn medians<'a>(report: &'a Value, what: &str) -> Vec<(&'a str, f64)> {
+    let lines = report["measured"].as_array().unwrap().iter();
+    let of = lines.filter(|line| line["what"] == what && line["where"]["kind"] == "device");
+    of.map(|line| (line["where"]["id"].as_str().unwrap(), line["value"].as_f64().unwrap()))
+        .collect()
+}
+
+fn median(values: &[(&str, f64)]) -> f64 {
+    let mut values: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+fn longhorn_tables_are_read_whole() {
+    let report = sgemm();
+    assert_eq!(report["coverage"]["rows"], 8_803, "2,284 of 11,087 rows are there twice");
+    assert_eq!(report["coverage"]["nodes_reporting"], 80);
+    assert_eq!(report["coverage"]["domains"]["rack"]["loaded"], 8);
+    let power = medians(&report, "power_w_p50");
+    assert_eq!(power.len(), 392, "one entry a UUID, 72 of them without a node");
+    assert!((median(&power) - 297.2).abs() < 0.1, "{}", median(&power));
+    assert!((median(&medians(&report, "temp_c_p50")) - 66.0).abs() < 0.01);
+    assert_eq!(median(&medians(&report, "clock_mhz_p50")), 1365.0);
+    let report = resnet();
+    assert_eq!(report["coverage"]["rows"], 1_404);
+    assert_eq!(medians(&report, "power_w_p50").len(), 336);
+}
+
+/// The GPU that is slowest by a fifth has a middle clock that is only 4 % low.
+#[test]
+fn the_worst_sgemm_clock_is_told() {
+    let report = sgemm();
+    let clocks = medians(&report, "clock_mhz_p50");
+    let worst =
+        clocks.iter().find(|(id, _)| id.ends_with("GPU-87570fdd-b924-d1a1-8021-d92560f30d23"));
+    let low = 1.0 - worst.unwrap().1 / median(&clocks);
+    assert!((low - 0.04).abs() < 0.005, "{low}");
+}
+
+#[test]
+fn telemetry_of_a_load_that_nobody_commanded_is_never_ready() {
+    let report = fasrc();
+    assert_ne!(report["verdict"], "READY");
+    let gaps = report["not_measured"].as_array().unwrap();
+    assert!(gaps.iter().any(|gap| gap["what"] == "load"), "{gaps:?}");
+}
+
+#[test]
+fn silent_controllers_are_counted_not_filled() {
+    let report = fasrc();
+    assert_eq!(report["coverage"]["nodes_planned"], 1_724);
+    // 35 say nothing at all, one more nothing but its system power, which is no column here.
+    let reporting = report["coverage"]["nodes_reporting"].as_u64().unwrap();
+    assert!((1_688..=1_689).contains(&reporting), "{reporting}");
+    assert!(medians(&report, "power_w_p50").iter().all(|(_, watts)| *watts > 0.0));
+}
+
+#[test]
+fn fasrc_another_processor_is_no_weak_rack() {
+    let report = fasrc();
+    no_part_is_confirmed(&report);
+    for finding in findings(&report) {
+        assert_ne!(suspect(finding), ("rack", "rack-8a12"), "{finding:#}");
+    }
+}
+
+#[test]
+fn longhorn_blames_no_cabinet_and_no_power() {
+    for report in [sgemm(), resnet()] {
+        no_part_is_confirmed(&report);
+        for finding in findings(&report) {
+            assert_ne!(finding["kind"], "weak_power", "{finding:#}");
+            let blamed = finding["blame"] == "facility" && suspect(finding) == ("rack", "c002");
+            assert!(!blamed, "slow runs in c002 are no matter of the building: {finding:#}");
+        }
+    }
+}
+
+/// Suspects of these kinds and standings.
+fn named<'a>(report: &'a Value, kinds: &[&str], standings: &[&str]) -> BTreeSet<&'a str> {
+    let has = |value: &Value, words: &[&str]| words.contains(&value.as_str().unwrap());
+    findings(report)
+        .iter()
+        .filter(|finding| has(&finding["kind"], kinds) && has(&finding["standing"], standings))
+        .map(|finding| suspect(finding).1)
+        .collect()
+}
