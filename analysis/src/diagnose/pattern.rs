@@ -86,7 +86,8 @@ impl<'a> Signs<'a> {
             self.bad_by(Signal::ThermalThrottle) >= Signal::ThermalThrottle.floor(floors);
         let usual_clock = self.bad_by(Signal::Clock) <= USUAL_CLOCK;
         let sure = case.panel.is_load_equal();
-        if (throttles && (warm || hot_once)) || (dipped && hot_once) {
+        let compared = self.device.cohort >= cohort::LEAST_MEMBERS;
+        if compared && ((throttles && (warm || hot_once)) || (dipped && hot_once)) {
             return Some((Pattern::Throttled, true));
         }
         if warm && believed(Signal::Power) {

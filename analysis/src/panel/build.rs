@@ -54,6 +54,7 @@ pub(super) fn build(plan: &Plan, site: Option<&Site>, telemetry: &Telemetry) -> 
             panel.devices.push(device);
         }
     }
+    panel.loaded.clone_from(&phases.loaded);
     let blocks = shared_blocks(&panel);
     compare_cells(&mut panel, &blocks);
     compare_extremes(&mut panel);
