@@ -12,6 +12,7 @@ mod status;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use model::facts::LossReason;
 use proto::v1;
 use tokio::sync::{Notify, mpsc};
 
@@ -34,6 +35,8 @@ const PROBES_FOLLOWING: u32 = 3;
 #[derive(Clone)]
 pub(crate) struct Hall {
     inner: Arc<Mutex<Inner>>,
+    /// Made at this start: agents tell by it whether they came back to the same process.
+    pub instance: Arc<str>,
     pub clock: CoordinatorClock,
     pub config: Arc<Config>,
     pub writer: Writer,
@@ -66,6 +69,7 @@ impl Hall {
         let inner = Inner { agents: BTreeMap::new(), active: None, catalogue, next_session: 1 };
         Ok(Self {
             inner: Arc::new(Mutex::new(inner)),
+            instance: uuid::Uuid::new_v4().to_string().into(),
             clock: CoordinatorClock::start(),
             config,
             writer,
@@ -118,8 +122,8 @@ impl Hall {
         }
         agent.outbox = None;
         if let Some(why) = goodbye {
-            let event =
-                Event::Gone { node: node.to_owned(), why: format!("its agent left: {why}") };
+            let (node, why) = (node.to_owned(), format!("its agent left: {why}"));
+            let event = Event::Gone { node, reason: LossReason::AgentLeft, why };
             self.step(&mut inner, now_ns, event);
         }
     }
@@ -340,7 +344,8 @@ impl Hall {
         }
         if restarted && other {
             let why = "its agent was started again".to_owned();
-            self.step(inner, now_ns, Event::Gone { node: hello.node.clone(), why });
+            let (node, reason) = (hello.node.clone(), LossReason::AgentRestarted);
+            self.step(inner, now_ns, Event::Gone { node, reason, why });
         }
     }
 
@@ -379,7 +384,8 @@ impl Hall {
                     // node would sit idle in a phase that counts it.
                     None => {
                         let why = "its clock is not known: it can't be started".to_owned();
-                        self.step(inner, now_ns, Event::Gone { node, why });
+                        let reason = LossReason::ClockUnknown;
+                        self.step(inner, now_ns, Event::Gone { node, reason, why });
                     }
                 }
             }
@@ -392,7 +398,9 @@ impl Hall {
                 let finish = v1::Finish { run_id: run.run.clone() };
                 tell(agents, &node, v1::coordinator_message::Kind::Finish(finish));
             }
-            Action::Lost { node, why } => self.journal_loss(run, &node, why, now_ns),
+            Action::Lost { node, reason, why } => {
+                self.journal_loss(run, &node, (reason, why), now_ns);
+            }
             Action::PhaseStarts { phase, start_ns } => {
                 let entry = run.phase_starts(phase, start_ns);
                 self.writer.journal(&run.run, now_ns, entry);
@@ -406,7 +414,13 @@ impl Hall {
         }
     }
 
-    fn journal_loss(&self, run: &mut Active, node: &str, why: String, now_ns: i64) {
+    fn journal_loss(
+        &self,
+        run: &mut Active,
+        node: &str,
+        (reason, why): (LossReason, String),
+        now_ns: i64,
+    ) {
         tracing::warn!(run = %run.run, %node, %why, "node lost");
         run.message = format!("lost {node}: {why}");
         let instance = run
@@ -414,7 +428,8 @@ impl Hall {
             .iter()
             .find(|planned| planned.node == node)
             .map_or_else(String::new, |planned| planned.instance.clone());
-        let entry = JournalEntry::Lost { node: node.to_owned(), instance, why };
+        let (node, reason) = (node.to_owned(), Some(reason));
+        let entry = JournalEntry::Lost { node, instance, why, reason };
         self.writer.journal(&run.run, now_ns, entry);
     }
 

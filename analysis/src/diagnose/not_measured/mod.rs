@@ -53,6 +53,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
     gaps.extend(load::rates(case));
     gaps.extend(load::load_seconds(case));
     gaps.extend(attendance::lost_records(case));
+    gaps.extend(attendance::clocks(case));
     gaps.extend(sensors::sensors(case));
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
