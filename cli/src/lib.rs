@@ -9,7 +9,6 @@ pub mod output;
 mod plan_source;
 pub mod progress;
 pub mod report;
-mod state_dir;
 pub mod verb;
 
 pub use failure::Failure;
