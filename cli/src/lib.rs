@@ -10,7 +10,6 @@ mod plan_source;
 pub mod progress;
 pub mod report;
 pub mod site_text;
-mod state_dir;
 mod tables;
 pub mod verb;
 

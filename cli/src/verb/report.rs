@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agent::state_dir::default_state_dir;
 use coordinator::store::Catalogue;
 
 use crate::client::connect;
 use crate::failure::Failure;
 use crate::follow;
 use crate::options::{Format, ReportOptions, Target};
-use crate::state_dir::default_state_dir;
 
 /// Prints the report of a run and exits with the run's code.
 ///

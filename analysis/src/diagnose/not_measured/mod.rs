@@ -67,6 +67,7 @@ fn of_agents(case: &Case) -> Vec<Gap> {
     gaps.extend(load::rates(case));
     gaps.extend(load::load_seconds(case));
     gaps.extend(attendance::lost_records(case));
+    gaps.extend(attendance::clocks(case));
     gaps.extend(sensors::sensors(case));
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
