@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use system_tests::{data, loadbank};
@@ -20,16 +21,23 @@ fn analyze(site: &str, samples: &str) -> Value {
     report
 }
 
-fn sgemm() -> Value {
-    analyze("longhorn/sgemm-site.toml", "longhorn/sgemm.csv.gz")
+/// Each table is judged once for all tests.
+fn sgemm() -> &'static Value {
+    static REPORT: LazyLock<Value> =
+        LazyLock::new(|| analyze("longhorn/sgemm-site.toml", "longhorn/sgemm.csv.gz"));
+    &REPORT
 }
 
-fn resnet() -> Value {
-    analyze("longhorn/resnet-site.toml", "longhorn/resnet.csv.gz")
+fn resnet() -> &'static Value {
+    static REPORT: LazyLock<Value> =
+        LazyLock::new(|| analyze("longhorn/resnet-site.toml", "longhorn/resnet.csv.gz"));
+    &REPORT
 }
 
-fn fasrc() -> Value {
-    analyze("fasrc/site.toml", "fasrc/samples.csv.gz")
+fn fasrc() -> &'static Value {
+    static REPORT: LazyLock<Value> =
+        LazyLock::new(|| analyze("fasrc/site.toml", "fasrc/samples.csv.gz"));
+    &REPORT
 }
 
 fn findings(report: &Value) -> &[Value] {
@@ -68,21 +76,21 @@ fn longhorn_tables_are_read_whole() {
     assert_eq!(report["coverage"]["rows"], 8_803, "2,284 of 11,087 rows are there twice");
     assert_eq!(report["coverage"]["nodes_reporting"], 80);
     assert_eq!(report["coverage"]["domains"]["rack"]["loaded"], 8);
-    let power = medians(&report, "power_w_p50");
+    let power = medians(report, "power_w_p50");
     assert_eq!(power.len(), 392, "one entry a UUID, 72 of them without a node");
     assert!((median(&power) - 297.2).abs() < 0.1, "{}", median(&power));
-    assert!((median(&medians(&report, "temp_c_p50")) - 66.0).abs() < 0.01);
-    assert_eq!(median(&medians(&report, "clock_mhz_p50")), 1365.0);
+    assert!((median(&medians(report, "temp_c_p50")) - 66.0).abs() < 0.01);
+    assert_eq!(median(&medians(report, "clock_mhz_p50")), 1365.0);
     let report = resnet();
     assert_eq!(report["coverage"]["rows"], 1_404);
-    assert_eq!(medians(&report, "power_w_p50").len(), 336);
+    assert_eq!(medians(report, "power_w_p50").len(), 336);
 }
 
 /// The GPU that is slowest by a fifth has a middle clock that is only 4 % low.
 #[test]
 fn the_worst_sgemm_clock_is_told() {
     let report = sgemm();
-    let clocks = medians(&report, "clock_mhz_p50");
+    let clocks = medians(report, "clock_mhz_p50");
     let worst =
         clocks.iter().find(|(id, _)| id.ends_with("GPU-87570fdd-b924-d1a1-8021-d92560f30d23"));
     let low = 1.0 - worst.unwrap().1 / median(&clocks);
@@ -104,14 +112,14 @@ fn silent_controllers_are_counted_not_filled() {
     // 35 say nothing at all, one more nothing but its system power, which is no column here.
     let reporting = report["coverage"]["nodes_reporting"].as_u64().unwrap();
     assert!((1_688..=1_689).contains(&reporting), "{reporting}");
-    assert!(medians(&report, "power_w_p50").iter().all(|(_, watts)| *watts > 0.0));
+    assert!(medians(report, "power_w_p50").iter().all(|(_, watts)| *watts > 0.0));
 }
 
 #[test]
 fn fasrc_another_processor_is_no_weak_rack() {
     let report = fasrc();
-    no_part_is_confirmed(&report);
-    for finding in findings(&report) {
+    no_part_is_confirmed(report);
+    for finding in findings(report) {
         assert_ne!(suspect(finding), ("rack", "rack-8a12"), "{finding:#}");
     }
 }
@@ -119,21 +127,11 @@ fn fasrc_another_processor_is_no_weak_rack() {
 #[test]
 fn longhorn_blames_no_cabinet_and_no_power() {
     for report in [sgemm(), resnet()] {
-        no_part_is_confirmed(&report);
-        for finding in findings(&report) {
+        no_part_is_confirmed(report);
+        for finding in findings(report) {
             assert_ne!(finding["kind"], "weak_power", "{finding:#}");
             let blamed = finding["blame"] == "facility" && suspect(finding) == ("rack", "c002");
             assert!(!blamed, "slow runs in c002 are no matter of the building: {finding:#}");
         }
     }
-}
-
-/// Suspects of these kinds and standings.
-fn named<'a>(report: &'a Value, kinds: &[&str], standings: &[&str]) -> BTreeSet<&'a str> {
-    let has = |value: &Value, words: &[&str]| words.contains(&value.as_str().unwrap());
-    findings(report)
-        .iter()
-        .filter(|finding| has(&finding["kind"], kinds) && has(&finding["standing"], standings))
-        .map(|finding| suspect(finding).1)
-        .collect()
 }
