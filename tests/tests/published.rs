@@ -135,3 +135,89 @@ fn longhorn_blames_no_cabinet_and_no_power() {
         }
     }
 }
+
+/// Suspects of these kinds and standings.
+fn named<'a>(report: &'a Value, kinds: &[&str], standings: &[&str]) -> BTreeSet<&'a str> {
+    let has = |value: &Value, words: &[&str]| words.contains(&value.as_str().unwrap());
+    findings(report)
+        .iter()
+        .filter(|finding| has(&finding["kind"], kinds) && has(&finding["standing"], standings))
+        .map(|finding| suspect(finding).1)
+        .collect()
+}
+
+/// Without the place: the UUID alone.
+fn uuid(id: &str) -> &str {
+    id.rsplit('/').next().unwrap()
+}
+
+/// Four of 392 GPUs draw less than 290 W of their 297 W and are hot: those, and no others.
+#[test]
+fn sgemm_names_four_hot_gpus() {
+    const HOT: [&str; 4] = [
+        "GPU-87570fdd-b924-d1a1-8021-d92560f30d23",
+        "GPU-8bd5126e-0bf7-b353-7f26-e20aaa0af1a4",
+        "GPU-8ebc1398-8d26-9f20-acd3-9470de8d081c",
+        "GPU-bf17fd1b-650b-c81b-2474-3a5e15a45f0d",
+    ];
+    /// Near the cap, but 79 C and hotter: may be watched.
+    const WARM: [&str; 5] = ["01f6142b", "366c4822", "ceb4c42d", "a4faaa33", "0eb2efda"];
+    let report = sgemm();
+    let hot = named(report, &["device_hot"], &["confirmed"]);
+    let uuids: BTreeSet<&str> = hot.iter().map(|id| uuid(id)).collect();
+    assert_eq!(uuids, BTreeSet::from(HOT));
+    // Two of them can't be placed, and are not.
+    assert_eq!(hot.iter().filter(|id| !id.contains('/')).count(), 2, "{hot:?}");
+    assert!(hot.iter().any(|id| id.starts_with("c008-11/")), "{hot:?}");
+    assert!(hot.iter().any(|id| id.starts_with("c008-3/")), "{hot:?}");
+    for id in named(report, &["device_hot"], &["watch"]) {
+        let known = WARM.iter().any(|warm| uuid(id).contains(warm));
+        assert!(known, "{id} is not among those that may be watched");
+    }
+}
+
+/// A device is named by itself or with its node.
+fn names(named: &BTreeSet<&str>, device: &str) -> bool {
+    let node = device.split('/').next().unwrap();
+    named.contains(device) || named.contains(node)
+}
+
+#[test]
+fn resnet_names_two_nodes_and_the_throttled_gpus() {
+    const NODES: [&str; 5] = ["c008-8/1", "c008-8/2", "c008-8/3", "c007-12/1", "c007-12/3"];
+    const SINGLE: [&str; 13] = [
+        "c002-9/1",
+        "c002-11/1",
+        "c002-12/3",
+        "c004-1/1",
+        "c004-1/3",
+        "c004-12/1",
+        "c005-10/3",
+        "c005-11/3",
+        "c008-3/3",
+        "c008-5/3",
+        "c008-9/1",
+        "c008-11/2",
+        "c009-3/1",
+    ];
+    let report = resnet();
+    let either = ["confirmed", "watch"];
+    let hot = named(report, &["device_hot", "weak_cooling"], &either);
+    for device in NODES.iter().chain(&SINGLE) {
+        assert!(names(&hot, device), "{device} is not named: {hot:?}");
+    }
+    assert!(!hot.contains("c008-8/0"), "that one is fine: {hot:?}");
+}
+
+#[test]
+fn slow_resnet_runs_are_the_hosts() {
+    let report = resnet();
+    let hosts = named(report, &["host_io"], &["confirmed", "watch"]);
+    for node in ["c002-1", "c002-4", "c002-11"] {
+        assert!(hosts.contains(node), "{node} is not named: {hosts:?}");
+    }
+    for finding in findings(report).iter().filter(|finding| finding["kind"] == "host_io") {
+        assert_eq!(finding["blame"], "host");
+        assert_eq!(finding["suspect"]["kind"], "node", "{finding:#}");
+    }
+}
