@@ -54,6 +54,7 @@ pub(super) fn build(plan: &Plan, site: Option<&Site>, telemetry: &Telemetry) -> 
             panel.devices.push(device);
         }
     }
+    panel.loaded.clone_from(&phases.loaded);
     let blocks = shared_blocks(&panel);
     compare_cells(&mut panel, &blocks);
     compare_extremes(&mut panel);
@@ -293,23 +294,31 @@ fn residual(signal: Signal, value: Option<f64>, middle: Option<f64>) -> Option<f
     (middle > 0.0).then(|| value / middle - 1.0)
 }
 
-/// Least clocks and greatest temperatures beside those of like devices in the same slot.
+/// Dips of the clock below a device's own usual clock, and greatest temperatures, beside
+/// those of like devices in the same slot.
 fn compare_extremes(panel: &mut Panel) {
     let slots = shared_slots(panel);
     let cohort = |device: &PanelDevice| {
         let slot = device.slot.filter(|slot| slots.contains(&(device.model.clone(), *slot)));
         (device.model.clone(), slot)
     };
+    // Silicon that is slow throughout does not dip.
+    let dip = |device: &PanelDevice| {
+        let usual = device.values[Signal::Clock.index()].filter(|usual| *usual > 0.0);
+        device.clock_min.map(|(clock, _)| usual.map_or(1.0, |usual| clock / usual))
+    };
     let mut pools: BTreeMap<(String, Option<u32>), (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for device in &panel.devices {
         let pool = pools.entry(cohort(device)).or_default();
-        pool.0.extend(device.clock_min.map(|(clock, _)| clock));
+        pool.0.extend(dip(device));
         pool.1.extend(device.temp_max.map(|(temp, _)| temp));
     }
     for device in &mut panel.devices {
-        let (clocks, temps) = &pools[&cohort(device)];
-        if let (Some((clock, ratio)), Some(middle)) = (&mut device.clock_min, median(clocks)) {
-            *ratio = if middle > 0.0 { *clock / middle } else { 1.0 };
+        let (dips, temps) = &pools[&cohort(device)];
+        let usual_dip = median(dips).filter(|dip| *dip > 0.0);
+        let own_dip = dip(device);
+        if let Some((_, ratio)) = &mut device.clock_min {
+            *ratio = own_dip.zip(usual_dip).map_or(1.0, |(own, usual)| own / usual);
         }
         if let (Some((temp, above)), Some(middle)) = (&mut device.temp_max, median(temps)) {
             *above = *temp - middle;
