@@ -49,6 +49,7 @@ fn report(verdict: Verdict, reasons: &[&str], findings: Vec<Finding>) -> Report 
             ..RunHeader::default()
         },
         findings,
+        gates: Vec::new(),
         measured: Vec::new(),
         coverage: Coverage {
             nodes_planned: 128,

@@ -11,7 +11,7 @@ use super::line;
 use crate::case::Case;
 use crate::digest::telemetry::Cell;
 use crate::middle::median;
-use crate::panel::{slots_hold, suspect};
+use crate::panel::{located, slots_hold, suspect};
 
 pub(super) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = Vec::new();
@@ -20,9 +20,9 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
         return lines;
     }
     let slots_hold = slots_hold(&case.seen.telemetry);
-    for (device, cells) in case.seen.telemetry.devices() {
+    for (device, cells) in located(&case.seen.telemetry) {
         let mut phases: BTreeMap<&str, Vec<&Cell>> = BTreeMap::new();
-        for (key, cell) in cells {
+        for (key, cell) in cells.as_ref() {
             phases.entry(&key.phase).or_default().push(cell);
         }
         let at = suspect(device, slots_hold);

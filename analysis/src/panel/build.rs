@@ -77,9 +77,12 @@ fn nodes(site: Option<&Site>, telemetry: &Telemetry) -> Vec<PanelNode> {
     names.into_iter().map(node).collect()
 }
 
+/// A device and its cells.
+pub(crate) type Located<'a> = (&'a DeviceKey, Cow<'a, BTreeMap<CellKey, Cell>>);
+
 /// Every device once: rows without a location join the device of their UUID where other rows
 /// say where it is.
-fn located(telemetry: &Telemetry) -> Vec<(&DeviceKey, Cow<'_, BTreeMap<CellKey, Cell>>)> {
+pub(crate) fn located(telemetry: &Telemetry) -> Vec<Located<'_>> {
     let places =
         telemetry.devices().filter(|(key, _)| !key.node.is_empty() && !key.uuid.is_empty());
     let places: BTreeMap<&str, &DeviceKey> =

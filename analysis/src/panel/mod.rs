@@ -11,7 +11,7 @@ mod node;
 mod reference;
 pub mod signal;
 
-pub(crate) use build::{slots_hold, suspect};
+pub(crate) use build::{Located, located, slots_hold, suspect};
 pub use device::{CellResidual, PanelDevice};
 pub use node::PanelNode;
 pub use signal::{Physics, Signal};

@@ -10,8 +10,8 @@ use model::plan::Requirement;
 use super::load::LOAD_SECONDS_TOLERANCE;
 use super::{Concern, Gap};
 use crate::case::{Case, list, plural};
-use crate::digest::telemetry::{Cell, CellKey, DeviceKey};
-use crate::panel::suspect;
+use crate::digest::telemetry::{Cell, DeviceKey};
+use crate::panel::{Located, located, suspect};
 
 pub(super) fn tables(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
@@ -20,12 +20,13 @@ pub(super) fn tables(case: &Case) -> Vec<Gap> {
         let concerns = if something_else(case) { Concern::Nobody } else { Concern::Everybody };
         gaps.push(Gap::new("samples", why, concerns));
     } else {
+        let devices = located(&case.seen.telemetry);
         gaps.extend(attendance(case));
-        gaps.extend(places(case));
-        gaps.extend(columns(case));
+        gaps.extend(places(case, &devices));
+        gaps.extend(columns(case, &devices));
+        gaps.extend(load_seconds(case, &devices));
     }
     gaps.extend(load(case));
-    gaps.extend(load_seconds(case));
     gaps.extend(fabric(case));
     gaps
 }
@@ -45,15 +46,15 @@ fn load(case: &Case) -> Option<Gap> {
 }
 
 /// A plan that asks for a least time under load, held against the time that rows span.
-fn load_seconds(case: &Case) -> Option<Gap> {
+fn load_seconds(case: &Case, devices: &[Located]) -> Option<Gap> {
     let least = case.plan.least_seconds * (1.0 - LOAD_SECONDS_TOLERANCE);
-    let seconds = |(key, cells): (&DeviceKey, &BTreeMap<CellKey, Cell>)| {
+    let seconds = |(key, cells): &Located| {
         let loaded = cells.iter().filter(|(cell, _)| case.heats(&cell.phase));
         let spans = loaded.filter_map(|(_, cell)| cell.span_ns());
         let ns: i64 = spans.map(|(first, last)| last - first).sum();
         (ns as f64 / 1e9 < least).then(|| name(key))
     };
-    let short: Vec<String> = case.seen.telemetry.devices().filter_map(seconds).collect();
+    let short: Vec<String> = devices.iter().filter_map(seconds).collect();
     (!short.is_empty()).then(|| {
         let (least, names) = (case.plan.least_seconds, list(&short));
         let why = format!("rows under load span less than {least} s: {names}");
@@ -103,9 +104,9 @@ fn attendance(case: &Case) -> Vec<Gap> {
 }
 
 /// Devices that can't be put anywhere: they are judged by themselves, in no group.
-fn places(case: &Case) -> Vec<Gap> {
+fn places(case: &Case, devices: &[Located]) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    let lost = case.seen.telemetry.devices().filter(|(key, _)| key.node.is_empty()).count();
+    let lost = devices.iter().filter(|(key, _)| key.node.is_empty()).count();
     if lost > 0 {
         let why = format!(
             "{} without a node: judged by themselves, in no group",
@@ -137,14 +138,12 @@ const METRICS: [(Metric, Concern); 5] = [
     (Metric::ClockMinMhz, Concern::Nobody),
 ];
 
-fn columns(case: &Case) -> Vec<Gap> {
-    let devices: Vec<(&DeviceKey, Vec<&Cell>)> = case
-        .seen
-        .telemetry
-        .devices()
+fn columns(case: &Case, devices: &[Located]) -> Vec<Gap> {
+    let devices: Vec<(&DeviceKey, Vec<&Cell>)> = devices
+        .iter()
         .map(|(key, cells)| {
             let loaded = cells.iter().filter(|(key, _)| case.heats(&key.phase));
-            (key, loaded.map(|(_, cell)| cell).collect())
+            (*key, loaded.map(|(_, cell)| cell).collect())
         })
         .collect();
     let mut gaps: Vec<Gap> = METRICS

@@ -5,6 +5,7 @@
 
 mod findings;
 mod fleet;
+mod gates;
 pub(super) mod line;
 mod measured;
 mod part;
@@ -22,6 +23,7 @@ pub fn render(report: &Report) -> String {
     let mut page = Page::default();
     header(&mut page, report);
     findings::write(&mut page, &report.findings);
+    gates::write(&mut page, &report.gates);
     measured::write(&mut page, &report.measured, of_tables(report));
     coverage(&mut page, &report.coverage, of_tables(report));
     not_measured(&mut page, &report.not_measured);
