@@ -46,17 +46,17 @@ fn a_hall_in_words() {
 /// The binary in a folder of its own: its exit code, standard output and standard error.
 fn loadbank(words: &[&str], site: &str) -> (i32, String, String) {
     let folder = std::env::temp_dir().join(format!("loadbank-site-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("site.toml"), site).unwrap();
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("site.toml"), site).expect("a file");
     let run = Command::new(env!("CARGO_BIN_EXE_loadbank"))
         .args(["site", words[0], "site.toml"])
         .args(&words[1..])
         .current_dir(&folder)
         .output()
-        .unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (run.status.code().unwrap(), text(run.stdout), text(run.stderr))
+        .expect("the binary runs");
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (run.status.code().expect("no signal"), text(run.stdout), text(run.stderr))
 }
 
 #[test]
