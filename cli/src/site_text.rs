@@ -83,12 +83,12 @@ pub fn tree(site: &Site) -> String {
 
 fn headline(site: &Site) -> String {
     format!(
-        "{}: {} nodes, {} devices, {} domains, {} links\n",
+        "{}: {}, {}, {}, {}\n",
         site.name(),
-        site.nodes().len(),
-        site.devices(),
-        site.domains().len(),
-        site.links().len()
+        plural(site.nodes().len() as u64, "node"),
+        plural(site.devices(), "device"),
+        plural(site.domains().len() as u64, "domain"),
+        plural(site.links().len() as u64, "link")
     )
 }
 
@@ -172,7 +172,8 @@ impl<'a> Drawing<'a> {
         let members = self.site.members(at);
         let devices: u64 =
             members.iter().map(|node| u64::from(self.site.node(*node).devices)).sum();
-        let _ = write!(line, ": {} nodes, {devices} devices", members.len());
+        let nodes = plural(members.len() as u64, "node");
+        let _ = write!(line, ": {nodes}, {}", plural(devices, "device"));
         if self.drawn[at.index()] {
             line.push_str(" (drawn above)");
         }
@@ -190,6 +191,10 @@ fn short(names: &str) -> String {
     let start: String = names.chars().take(part).collect();
     let end: String = names.chars().skip(letters - part).collect();
     format!("{start} ... {end}")
+}
+
+fn plural(count: u64, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 /// To the watt: a share of a rating has digits that nobody wrote.

@@ -46,31 +46,33 @@ fn a_hall_in_words() {
 /// The binary in a folder of its own: its exit code, standard output and standard error.
 fn loadbank(words: &[&str], site: &str) -> (i32, String, String) {
     let folder = std::env::temp_dir().join(format!("loadbank-site-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("site.toml"), site).unwrap();
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("site.toml"), site).expect("a file");
     let run = Command::new(env!("CARGO_BIN_EXE_loadbank"))
         .args(["site", words[0], "site.toml"])
         .args(&words[1..])
         .current_dir(&folder)
         .output()
-        .unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (run.status.code().unwrap(), text(run.stdout), text(run.stderr))
+        .expect("the binary runs");
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (run.status.code().expect("no signal"), text(run.stdout), text(run.stderr))
 }
 
 #[test]
 fn every_problem_is_named_with_its_line_and_ends_in_2() {
-    let wrong = HALL
-        .replace("\"loop-1\", \"leaf-1\"]", "\"loop-2\", \"leaf-1\"]")
-        .replace("devices = 4", "devises = 4");
+    let wrong = HALL.replace("\"loop\", id", "\"lop\", id").replace("devices = 4", "devises = 4");
     let (code, out, err) = loadbank(&["check"], &wrong);
     assert_eq!((code, out.as_str()), (2, ""));
     insta::assert_snapshot!("site_wrong", err);
     let (code, out, _) = loadbank(&["show", "--json"], &wrong);
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, document["valid"].as_bool()), (2, Some(false)));
-    assert_eq!(document["problems"][0]["line"].as_u64(), Some(28));
+    assert_eq!(document["problems"][1]["line"].as_u64(), Some(27));
+    let unknown = HALL.replace("\"loop-1\", \"leaf-1\"]", "\"loop-2\", \"leaf-1\"]");
+    let (code, _, err) = loadbank(&["check"], &unknown);
+    assert_eq!(code, 2);
+    assert!(err.starts_with("site.toml:21: unknown domain"), "{err}");
     let (code, out, err) = loadbank(&["check", "--json"], HALL);
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, err.as_str(), document["nodes"].as_u64()), (0, "", Some(8)));

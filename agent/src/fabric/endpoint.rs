@@ -113,7 +113,7 @@ impl Endpoint {
             Purpose::Ring | Purpose::Probe => 0,
         };
         let source = SocketAddr::new(self.config.listen.ip(), port);
-        let tuning = self.config.tuning.of(hello.purpose);
+        let tuning = self.config.tuning.of(hello.purpose, target.ip());
         let mut stream = connect(target, source, &tuning, ATTEMPT)?;
         let mut answer = [0; WELCOME.len()];
         stream

@@ -1,7 +1,7 @@
 //! One TCP socket: how it is opened, tuned, and what the kernel says about it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ pub const STREAMS_MAX: u32 = 64;
 /// Bytes of the send and of the receive buffer of a ring's sockets. Left to itself the kernel
 /// grows them to several MiB: then a rank runs that far ahead, and what it wrote has left the
 /// cache before its successor reads it. One segment of the ring in each buffer did best with
-/// 4 ranks on one machine (`tests/bench/peers.sh`). It bounds a ring between machines to a
-/// buffer a round trip: 20 Gbit/s at 100 us.
+/// 4 ranks on one machine (`tests/bench/peers.sh`). Between machines it would bound a ring to
+/// a buffer a round trip (20 Gbit/s at 100 us): there the kernel's own tuning stays.
 pub const RING_BUFFER_BYTES: u32 = 256 << 10;
 
 /// How every socket of a run is tuned.
@@ -27,17 +27,19 @@ pub struct Tuning {
     /// Congestion control asked for; the kernel's default when `None` or not allowed.
     pub congestion: Option<String>,
     /// Bytes of the send and of the receive buffer; 0: the kernel tunes them. `None`: what is
-    /// best for the purpose, [`RING_BUFFER_BYTES`] for a ring and the kernel's for the rest.
+    /// best for the purpose, [`RING_BUFFER_BYTES`] for a ring on one machine and the kernel's
+    /// for the rest.
     pub buffer_bytes: Option<u32>,
     /// First source port of bulk streams; ephemeral ports when `None`.
     pub source_port_base: Option<u16>,
 }
 
 impl Tuning {
-    /// The tuning of a connection for this purpose.
+    /// The tuning of a connection with this peer for this purpose.
     #[must_use]
-    pub fn of(&self, purpose: Purpose) -> Self {
-        let best = (purpose == Purpose::Ring).then_some(RING_BUFFER_BYTES);
+    pub fn of(&self, purpose: Purpose, peer: IpAddr) -> Self {
+        let is_near = purpose == Purpose::Ring && peer.is_loopback();
+        let best = is_near.then_some(RING_BUFFER_BYTES);
         Self { buffer_bytes: self.buffer_bytes.or(best), ..self.clone() }
     }
 }
@@ -170,9 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_has_small_buffers_unless_somebody_says_otherwise() {
+    fn a_ring_on_one_machine_has_small_buffers_unless_somebody_says_otherwise() {
+        let near: IpAddr = "127.0.0.1".parse().unwrap();
         let sizes = |asked: Option<u32>, purpose: Purpose| {
-            let tuning = Tuning { buffer_bytes: asked, ..Tuning::default() }.of(purpose);
+            let tuning = Tuning { buffer_bytes: asked, ..Tuning::default() }.of(purpose, near);
             let (ours, _theirs) = pair(&tuning, "127.0.0.1:0".parse().unwrap());
             SockRef::from(&ours).send_buffer_size().unwrap()
         };
@@ -181,6 +184,8 @@ mod tests {
         // The kernel doubles what it is asked for, to have room for its own books.
         assert_eq!(sizes(None, Purpose::Ring), 2 * RING_BUFFER_BYTES as usize);
         assert_eq!(sizes(Some(64 << 10), Purpose::Ring), 128 << 10);
+        let far = Tuning::default().of(Purpose::Ring, "192.0.2.1".parse().unwrap());
+        assert_eq!(far.buffer_bytes, None);
     }
 
     #[test]

@@ -77,6 +77,9 @@ fn points_go_on_where_the_head_ends() {
 }
 
 proptest! {
+    // A fit is a search: some milliseconds, unoptimised.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
     #[test]
     fn nothing_panics_and_what_is_said_is_a_number(
         raw in prop::collection::vec((any::<f64>(), any::<f64>()), 0..80),

@@ -65,10 +65,15 @@ impl SampleChunks {
     /// # Errors
     /// When the file can't be opened, is no such table, or lacks a column that every row needs.
     pub fn open(path: &Path) -> Result<Self, TableError> {
+        Self::open_limited(path, DUPLICATE_ROWS_MAX)
+    }
+
+    /// Opens a table of which so many rows are compared with each other.
+    pub(super) fn open_limited(path: &Path, compared_max: u64) -> Result<Self, TableError> {
         if storage(path)? == Storage::Parquet {
             let mut facts = Facts::default();
             let groups = Groups::open(path, &mut facts)?;
-            let small = groups.rows() <= DUPLICATE_ROWS_MAX;
+            let small = groups.rows() <= compared_max;
             return Ok(Self {
                 source: Source::Parquet(Box::new(groups)),
                 facts: SampleFacts {
@@ -76,7 +81,7 @@ impl SampleChunks {
                     absent_columns: facts.absent,
                     ..SampleFacts::default()
                 },
-                duplicates: small.then(Duplicates::default),
+                duplicates: small.then(|| Duplicates::new(compared_max)),
                 clocks: Clocks::default(),
                 failed: false,
             });
@@ -90,7 +95,7 @@ impl SampleChunks {
         Ok(Self {
             source: Source::Csv(Box::new(reader)),
             facts,
-            duplicates: Some(Duplicates::default()),
+            duplicates: Some(Duplicates::new(compared_max)),
             clocks: Clocks::default(),
             failed: false,
         })
@@ -295,6 +300,14 @@ pub fn fold<S: Send>(
     new: impl Fn() -> S + Sync,
     add: impl Fn(&mut S, &SampleColumns) + Sync,
 ) -> Result<(Vec<S>, SampleFacts), TableError> {
+    fold_parts(SampleChunks::open(path)?.split(threads), new, add)
+}
+
+pub(super) fn fold_parts<S: Send>(
+    parts: Vec<SampleChunks>,
+    new: impl Fn() -> S + Sync,
+    add: impl Fn(&mut S, &SampleColumns) + Sync,
+) -> Result<(Vec<S>, SampleFacts), TableError> {
     let run = |mut chunks: SampleChunks| {
         let mut state = new();
         for chunk in chunks.by_ref() {
@@ -302,7 +315,6 @@ pub fn fold<S: Send>(
         }
         Ok((state, chunks))
     };
-    let parts = SampleChunks::open(path)?.split(threads);
     let run = &run;
     let results: Vec<Result<(S, SampleChunks), TableError>> = std::thread::scope(|scope| {
         let threads: Vec<_> =

@@ -12,18 +12,25 @@ use model::sample_columns::{Metric, Names};
 pub const DUPLICATE_ROWS_MAX: u64 = 1 << 22;
 
 /// Hashes of the rows that were seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Duplicates {
     seen: HashSet<u64>,
+    /// Rows that may still be compared.
+    left: usize,
 }
 
 impl Duplicates {
+    pub(super) fn new(compared_max: u64) -> Self {
+        let left = usize::try_from(compared_max).unwrap_or(usize::MAX);
+        Self { seen: HashSet::new(), left }
+    }
+
     /// Drops rows that are equal to earlier ones in every column. Returns how many were
     /// dropped and how many were not compared.
     pub(super) fn drop_from(&mut self, columns: &mut SampleColumns) -> (u64, u64) {
-        let room = DUPLICATE_ROWS_MAX.saturating_sub(self.seen.len() as u64) as usize;
         let hashes = hashes(columns);
-        let compared = hashes.len().min(room);
+        let compared = hashes.len().min(self.left);
+        self.left -= compared;
         let mut keep: Vec<bool> =
             hashes[..compared].iter().map(|hash| self.seen.insert(*hash)).collect();
         keep.resize(hashes.len(), true);

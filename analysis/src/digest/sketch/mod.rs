@@ -74,14 +74,8 @@ impl Sketch {
 
     /// Counts values, at least one, none beyond [`MOST`].
     fn add_numbers(&mut self, values: &[f64]) {
-        let (mut least, mut greatest) = self.range.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
-        for value in values {
-            // Adding positive zero turns -0.0 into 0.0, so that no order shows.
-            let value = value + 0.0;
-            least = if value < least { value } else { least };
-            greatest = if value > greatest { value } else { greatest };
-        }
-        self.range = Some((least, greatest));
+        let range = range_of(values);
+        self.range = join(self.range, range);
         self.count += values.len() as u64;
         if self.count <= EXACT_MAX as u64
             && let Store::Few(few) = &mut self.store
@@ -90,7 +84,9 @@ impl Sketch {
             few.sort_unstable_by(f64::total_cmp);
             return;
         }
-        self.many().add_all(values);
+        if let Some((least, greatest)) = range {
+            self.many().add_all(values, least, greatest);
+        }
     }
 
     /// Adds another sketch's values.
@@ -105,10 +101,7 @@ impl Sketch {
             Store::Many(theirs) => {
                 self.many().merge(theirs);
                 self.count += other.count;
-                self.range = match (self.range, other.range) {
-                    (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-                    (one, another) => one.or(another),
-                };
+                self.range = join(self.range, other.range);
             }
         }
     }
@@ -164,7 +157,9 @@ impl Sketch {
         if let Store::Few(few) = &mut self.store {
             let few = std::mem::take(few);
             let mut many = Box::<Many>::default();
-            many.add_all(&few);
+            if let (Some(least), Some(greatest)) = (few.first(), few.last()) {
+                many.add_all(&few, *least, *greatest);
+            }
             self.store = Store::Many(many);
         }
         match &mut self.store {
@@ -174,14 +169,28 @@ impl Sketch {
     }
 }
 
-impl Many {
-    fn add_all(&mut self, values: &[f64]) {
-        let Some(first) = values.first() else { return };
-        let (mut least, mut greatest) = (*first, *first);
-        for value in values {
-            least = if *value < least { *value } else { least };
-            greatest = if *value > greatest { *value } else { greatest };
+/// The least and the greatest of numbers.
+fn range_of(values: &[f64]) -> Option<(f64, f64)> {
+    let (mut least, mut greatest) = (*values.first()?, *values.first()?);
+    for value in values {
+        least = if *value < least { *value } else { least };
+        greatest = if *value > greatest { *value } else { greatest };
+    }
+    // Adding positive zero turns -0.0 into 0.0, so that no order shows.
+    Some((least + 0.0, greatest + 0.0))
+}
+
+fn join(one: Option<(f64, f64)>, other: Option<(f64, f64)>) -> Option<(f64, f64)> {
+    match (one, other) {
+        (Some((a, b)), Some((c, d))) => {
+            Some((if c < a { c } else { a }, if d > b { d } else { b }))
         }
+        (one, other) => one.or(other),
+    }
+}
+
+impl Many {
+    fn add_all(&mut self, values: &[f64], least: f64, greatest: f64) {
         if least >= LEAST {
             self.positive.add_all(values.iter().copied(), least, greatest);
             return;

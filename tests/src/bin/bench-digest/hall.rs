@@ -106,7 +106,7 @@ fn noise(a: u64, b: u64) -> f64 {
     (sum as f64 / 65_536.0 - 2.0) * 1.732_050_8
 }
 
-/// A plan that names the phases.
+/// A plan without phases: the table brings its own.
 pub(crate) fn plan() -> Plan {
     Plan {
         name: "bench".to_owned(),
