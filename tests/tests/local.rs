@@ -11,7 +11,7 @@ use system_tests::bank::RUN_PATIENCE;
 use system_tests::{Bank, plans};
 
 /// The keys of the report's contract.
-const REPORT_KEYS: [&str; 9] = [
+const REPORT_KEYS: [&str; 10] = [
     "schema",
     "verdict",
     "exit_code",
@@ -21,6 +21,7 @@ const REPORT_KEYS: [&str; 9] = [
     "measured",
     "coverage",
     "not_measured",
+    "gates",
 ];
 const RUN_KEYS: [&str; 7] = ["id", "plan", "site", "simulated", "injected", "started", "seconds"];
 

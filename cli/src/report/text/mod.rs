@@ -1,9 +1,10 @@
 //! The text form: what an operator reads first, in 80 columns.
 //!
-//! In this order: the verdict and what it holds for, who must act, what was measured, how
-//! much took part, what was not measured, where the record lies.
+//! In this order: the verdict and what it holds for, who must act, what was measured, which
+//! gates failed, how much took part, what was not measured, where the record lies.
 
 mod findings;
+mod gates;
 mod line;
 mod measured;
 mod table;
@@ -20,6 +21,7 @@ pub fn render(report: &Report) -> String {
     header(&mut page, report);
     findings::write(&mut page, &report.findings);
     measured::write(&mut page, &report.measured);
+    gates::write(&mut page, &report.gates);
     coverage(&mut page, &report.coverage);
     not_measured(&mut page, &report.not_measured);
     if let Some(folder) = &report.run.folder {
