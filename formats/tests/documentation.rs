@@ -49,3 +49,18 @@ fn every_word_is_listed() {
         assert!(PAGE.contains(&format!("`{word}`")), "{word}");
     }
 }
+
+#[test]
+fn the_example_hall_reads_and_nothing_in_it_refuses_heat() {
+    let text = include_str!("../../examples/three-pods.toml");
+    let site = formats::site::parse("three-pods.toml", text).expect("a site");
+    assert_eq!(site.nodes().len(), 30);
+    for ix in site.domain_ixs() {
+        use model::site::Family;
+        let domain = site.domain(ix);
+        if matches!(domain.kind.family(), Family::Power | Family::Cooling) {
+            let full: f64 = site.members(ix).iter().filter_map(|n| site.node(*n).max_kw).sum();
+            assert!(full > 0.0 && domain.budget_kw().is_some_and(|kw| kw >= full), "{}", domain.id);
+        }
+    }
+}

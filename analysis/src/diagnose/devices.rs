@@ -48,7 +48,9 @@ fn of_node(case: &Case, node: &str, mut accused: Vec<Accused>) -> Vec<Finding> {
     let total = case.panel.devices.iter().filter(|device| device.node_name == node).count();
     let mut by_pattern: BTreeMap<Pattern, Vec<Accused>> = BTreeMap::new();
     for one in accused {
-        by_pattern.entry(one.pattern).or_default().push(one);
+        // Waiting and slow at the usual clock are one story, told by power or not.
+        let story = if one.pattern == Pattern::Slow { Pattern::Waiting } else { one.pattern };
+        by_pattern.entry(story).or_default().push(one);
     }
     let mut findings = Vec::new();
     for (pattern, together) in by_pattern {
@@ -113,7 +115,10 @@ fn blank(pattern: Pattern, sure: bool, suspect: Suspect, devices: usize) -> Find
         }
         Pattern::Warm => (FindingKind::DeviceHot, Blame::Device, Severity::Minor),
         Pattern::Short => (FindingKind::PowerShort, Blame::Device, Severity::Major),
-        Pattern::Waiting if devices > 1 => (FindingKind::HostIo, Blame::Host, Severity::Major),
+        // A whole node slow at its usual clock is its host's doing.
+        Pattern::Waiting | Pattern::Slow if devices > 1 => {
+            (FindingKind::HostIo, Blame::Host, Severity::Major)
+        }
         Pattern::Waiting | Pattern::Slow => {
             (FindingKind::DeviceSlow, Blame::Device, Severity::Major)
         }

@@ -15,6 +15,9 @@ use super::{cohort, draft};
 /// A repetition that loses less than this share of its speed is judged with the rest of its
 /// node, not by itself.
 const SLOW_SHARE: f64 = 0.2;
+/// One that loses more than this is beyond doubt; jobs' times differ by a quarter for many
+/// a reason.
+const SURE_SHARE: f64 = 0.3;
 /// Share of a node's devices that must be slow at once.
 const DEVICES_SHARE: f64 = 0.75;
 
@@ -79,16 +82,18 @@ fn finding(
     (repetitions, all): (u32, &BTreeMap<&str, Vec<(&str, &Repetition)>>),
 ) -> Finding {
     let suspect = Suspect::new("node", node);
-    let grave = (Standing::Confirmed, Severity::Major);
-    let mut finding = draft(FindingKind::HostIo, Blame::Host, grave, suspect);
+    let losses = slow.iter().filter_map(|(_, repetition)| repetition.residual(Signal::Perf));
+    let worst = losses.reduce(f64::min);
+    let sure = worst.is_some_and(|residual| residual <= -SURE_SHARE);
+    let standing = if sure { Standing::Confirmed } else { Standing::Watch };
+    let mut finding = draft(FindingKind::HostIo, Blame::Host, (standing, Severity::Major), suspect);
     let hit = u32::try_from(slow.len()).unwrap_or(u32::MAX);
     finding.members = Some(Members { hit, reporting: repetitions, total: repetitions });
     finding.evidence.push(format!("{hit} of its {repetitions} repetitions were slow"));
     for (block, repetition) in slow {
         finding.evidence.push(line(block, repetition));
     }
-    let worst = slow.iter().filter_map(|(_, repetition)| repetition.residual(Signal::Perf));
-    finding.effect = worst.reduce(f64::min).map(|relative| Effect {
+    finding.effect = worst.map(|relative| Effect {
         metric: Signal::Perf.metric().to_owned(),
         relative: Some(relative),
         absolute: None,

@@ -96,13 +96,13 @@ impl<'a> Signs<'a> {
         if believed(Signal::RTh) && self.bad_by(Signal::RTh) >= BAD_CONTACT {
             return Some((Pattern::BadContact, sure));
         }
-        if doubted(Signal::Temp) {
+        if doubted(Signal::Temp) || (warm && !usual_clock && doubted(Signal::Perf)) {
             return Some((Pattern::Warm, false));
         }
         if doubted(Signal::Power) && !warm && !usual_clock {
             return Some((Pattern::Short, sure && believed(Signal::Power)));
         }
-        if doubted(Signal::Perf) && usual_clock && !warm {
+        if doubted(Signal::Perf) && usual_clock {
             let waits = self.bad_by(Signal::Power) >= floors.power_percent / 100.0;
             let pattern = if waits { Pattern::Waiting } else { Pattern::Slow };
             return Some((pattern, believed(Signal::Perf)));

@@ -1,5 +1,7 @@
 //! From cells to residuals.
 
+use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::Metric;
@@ -43,8 +45,8 @@ pub(super) fn build(plan: &Plan, site: Option<&Site>, telemetry: &Telemetry) -> 
     let phases = phases(plan, telemetry);
     panel.reference = reference(telemetry, &phases);
     let slots_hold = slots_hold(telemetry);
-    for (key, cells) in telemetry.devices() {
-        let device = device(&mut panel, site, key, cells, &phases, slots_hold);
+    for (key, cells) in located(telemetry) {
+        let device = device(&mut panel, site, key, &cells, &phases, slots_hold);
         if !device.cells.is_empty() {
             if let Some(node) = device.node {
                 panel.nodes[node].devices.push(panel.devices.len());
@@ -72,6 +74,31 @@ fn nodes(site: Option<&Site>, telemetry: &Telemetry) -> Vec<PanelNode> {
         PanelNode::new(name, ix, model.unwrap_or_default())
     };
     names.into_iter().map(node).collect()
+}
+
+/// Every device once: rows without a location join the device of their UUID where other rows
+/// say where it is.
+fn located(telemetry: &Telemetry) -> Vec<(&DeviceKey, Cow<'_, BTreeMap<CellKey, Cell>>)> {
+    let places =
+        telemetry.devices().filter(|(key, _)| !key.node.is_empty() && !key.uuid.is_empty());
+    let places: BTreeMap<&str, &DeviceKey> =
+        places.map(|(key, _)| (key.uuid.as_str(), key)).collect();
+    let mut devices: BTreeMap<&DeviceKey, Cow<BTreeMap<CellKey, Cell>>> = BTreeMap::new();
+    for (key, cells) in telemetry.devices() {
+        let place = Some(key).filter(|key| !key.node.is_empty());
+        let key = place.or_else(|| places.get(key.uuid.as_str()).copied()).unwrap_or(key);
+        match devices.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(Cow::Borrowed(cells));
+            }
+            Entry::Occupied(mut entry) => {
+                for (at, cell) in cells {
+                    entry.get_mut().to_mut().entry(at.clone()).or_default().merge(cell);
+                }
+            }
+        }
+    }
+    devices.into_iter().collect()
 }
 
 /// Whether an index tells devices of one node apart: some profilers say 0 for all of them.

@@ -53,7 +53,8 @@ impl Cell {
         }
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Adds another cell's counts.
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         if let Some((first, last)) = other.span_ns {
             self.span_ns = widen(widen(self.span_ns, first), last);
