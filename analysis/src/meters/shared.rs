@@ -20,7 +20,7 @@ pub(super) fn sources(
     let mut left = hits.clone();
     let mut found: BTreeMap<DomainIx, Vec<DomainIx>> = BTreeMap::new();
     while let Some((source, parts)) = best(site, &left, hits, known) {
-        parts.iter().for_each(|part| drop(left.remove(part)));
+        left.retain(|part| !parts.contains(part));
         found.insert(source, parts);
     }
     found.extend(left.into_iter().map(|part| (part, vec![part])));
