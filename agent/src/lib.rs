@@ -18,6 +18,7 @@ pub mod sensors;
 mod session;
 pub mod spool;
 mod spooler;
+pub mod state_dir;
 mod supervisor;
 mod surroundings;
 mod upload;

@@ -22,6 +22,7 @@ use crate::sensors::Sensors;
 use crate::session::{self, SessionParts};
 use crate::spool::{Found, Identity, Limits, Spool};
 use crate::spooler::Spooler;
+use crate::state_dir::default_state_dir;
 use crate::supervisor::{Ending, Event, Parts, Supervisor};
 use crate::surroundings::Surroundings;
 use crate::worker::WorkerCommandLine;
@@ -191,7 +192,11 @@ fn open_spool(
     instance: &str,
     boot_id: &str,
 ) -> anyhow::Result<Spool> {
-    let dir = options.state_dir.clone().unwrap_or_else(|| default_state_dir(node)).join("spool");
+    let dir = options
+        .state_dir
+        .clone()
+        .unwrap_or_else(|| default_state_dir().join(format!("agent-{node}")))
+        .join("spool");
     let limits = Limits::within(options.spool_bytes_max);
     let own =
         Identity { instance: AgentInstance(instance.to_owned()), boot_id: boot_id.to_owned() };
@@ -204,19 +209,6 @@ fn open_spool(
         }
     }
     Ok(spool)
-}
-
-/// `$XDG_STATE_HOME/loadbank/agent-NODE`, as root `/var/lib/loadbank/agent-NODE`.
-fn default_state_dir(node: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let base = match (nix::unistd::geteuid().is_root(), state, home) {
-        (_, Some(state), _) => state,
-        (true, None, _) => PathBuf::from("/var/lib"),
-        (false, None, Some(home)) => home.join(".local/state"),
-        (false, None, None) => std::env::temp_dir(),
-    };
-    base.join("loadbank").join(format!("agent-{node}"))
 }
 
 fn resolve(address: &str) -> anyhow::Result<IpAddr> {

@@ -64,6 +64,29 @@ enum Over {
     Refused(String),
 }
 
+/// What one session leaves to the next.
+struct Memory {
+    pause: Duration,
+    /// The coordinator's process that welcomed us last.
+    coordinator: String,
+}
+
+impl Memory {
+    fn welcomed(&mut self, parts: &SessionParts, welcome: v1::Welcome) {
+        self.pause = RETRY_FIRST;
+        let (address, process) = (&parts.coordinator, &welcome.coordinator);
+        tracing::info!(coordinator = %address, %process, "session open");
+        if !self.coordinator.is_empty() && self.coordinator != *process {
+            tracing::warn!(
+                coordinator = %address,
+                "another coordinator process than before: a run of the earlier one waits for \
+                 `loadbank resume`"
+            );
+        }
+        self.coordinator = welcome.coordinator;
+    }
+}
+
 /// Keeps a session until the supervisor is gone.
 ///
 /// # Errors
@@ -73,10 +96,10 @@ pub(crate) async fn run(
     mut outbox: mpsc::Receiver<v1::AgentMessage>,
 ) -> Result<(), SessionError> {
     let endpoint = parts.endpoint.clone();
-    let mut pause = RETRY_FIRST;
+    let mut memory = Memory { pause: RETRY_FIRST, coordinator: String::new() };
     let mut said = String::new();
     loop {
-        match one_session(&endpoint, &parts, &mut outbox, &mut pause).await {
+        match one_session(&endpoint, &parts, &mut outbox, &mut memory).await {
             Over::Left => return Ok(()),
             Over::Refused(why) => return Err(SessionError::Refused(why)),
             Over::Lost(why) if why != said => {
@@ -86,10 +109,10 @@ pub(crate) async fn run(
             Over::Lost(_) => {}
         }
         // What was meant for the coordinator while there is none is stale when it is back.
-        if drain_for(&mut outbox, pause).await {
+        if drain_for(&mut outbox, memory.pause).await {
             return Ok(());
         }
-        pause = (pause * 2).min(RETRY_LAST);
+        memory.pause = (memory.pause * 2).min(RETRY_LAST);
     }
 }
 
@@ -109,7 +132,7 @@ async fn one_session(
     endpoint: &Endpoint,
     parts: &SessionParts,
     outbox: &mut mpsc::Receiver<v1::AgentMessage>,
-    pause: &mut Duration,
+    memory: &mut Memory,
 ) -> Over {
     let channel = match endpoint.connect().await {
         Ok(channel) => channel,
@@ -131,10 +154,7 @@ async fn one_session(
                     use v1::coordinator_message::Kind;
                     match message.kind {
                         Some(Kind::ClockProbe(probe)) => answer_probe(parts, &wire, &probe),
-                        Some(Kind::Welcome(_)) => {
-                            *pause = RETRY_FIRST;
-                            tracing::info!(coordinator = %parts.coordinator, "session open");
-                        }
+                        Some(Kind::Welcome(welcome)) => memory.welcomed(parts, welcome),
                         Some(Kind::Refusal(refusal)) if refusal.retry => break Over::Lost(refusal.why),
                         Some(Kind::Refusal(refusal)) => break Over::Refused(refusal.why),
                         _ => { let _ = parts.hear.send(Event::Message(message)); }

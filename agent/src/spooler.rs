@@ -12,13 +12,15 @@ use proto::convert::records_to_bytes;
 use tokio::sync::Notify;
 
 use crate::clock::AgentClock;
-use crate::spool::{Spool, SpoolError, StreamKey};
+use crate::spool::{LossNote, Spool, SpoolError, StreamKey};
 use crate::supervisor::Event;
 
 /// Batches that wait for the disk: minutes of one node. More are lost, and counted.
 const QUEUE_MAX: usize = 4096;
 /// The promise of durability and the losses are looked after this often.
 const TEND_INTERVAL: Duration = Duration::from_millis(100);
+/// Some hundred bytes each: so many fit the smallest segment, beside its head.
+const LOSSES_PER_BATCH: usize = 4;
 
 enum Command {
     Append {
@@ -156,29 +158,34 @@ impl Desk {
         {
             tracing::warn!(%error, "a loss of power may take what was measured last");
         }
-        for note in spool.losses() {
-            let loss = Loss {
-                time_ns: self.clock.now_ns(),
-                instance: note.stream.instance.0.clone(),
-                from_seq: note.from_seq,
-                to_seq: note.to_seq,
-                records: note.records,
-                why: note.why.words().to_owned(),
-            };
-            let payload = records_to_bytes(&[Record::Loss(loss)]);
-            // A disk that still takes nothing: the note is offered again.
-            if spool.append(&note.stream.run, 1, &payload).is_err() {
-                break;
+        let losses = spool.losses();
+        let of_a_run = losses.chunk_by(|a, b| a.stream.run == b.stream.run);
+        for notes in of_a_run.flat_map(|notes| notes.chunks(LOSSES_PER_BATCH)) {
+            let ids: Vec<u64> = notes.iter().map(|note| note.id).collect();
+            let records: Vec<Record> =
+                notes.iter().map(|note| Record::Loss(self.loss_of(note))).collect();
+            let payload = records_to_bytes(&records);
+            match spool.tell_losses(&notes[0].stream.run, &ids, &payload) {
+                Ok(_) | Err(SpoolError::NotDurable { .. }) => self.spooled.notify_one(),
+                // A disk that still takes nothing: the notes are offered again.
+                Err(_) => break,
             }
-            if let Err(error) = spool.ack_loss(note.id) {
-                tracing::warn!(%error, "a loss may be told twice");
-            }
-            self.spooled.notify_one();
         }
         let unacked: u64 = spool.pending().iter().map(|stream| stream.batches).sum();
         drop(spool);
         self.state.unacked_batches.store(unacked, Ordering::Relaxed);
         self.tell_overflow();
+    }
+
+    fn loss_of(&self, note: &LossNote) -> Loss {
+        Loss {
+            time_ns: self.clock.now_ns(),
+            instance: note.stream.instance.0.clone(),
+            from_seq: note.from_seq,
+            to_seq: note.to_seq,
+            records: note.records,
+            why: note.why.words().to_owned(),
+        }
     }
 
     /// What the queue had no room for never got a seq: a loss record without a range.

@@ -7,15 +7,20 @@
 
 mod attribute;
 mod case;
+pub mod compare;
 mod coverage;
 pub mod cusum;
 mod diagnose;
 pub mod digest;
+mod fabric;
 mod gates;
 mod measured;
 mod meters;
 mod middle;
 pub mod panel;
+pub mod review;
+pub mod step;
+pub mod tables;
 mod verdict;
 
 pub use digest::{Digest, Evidence, Overlap};
@@ -82,6 +87,7 @@ fn header(case: &Case) -> RunHeader {
         id: facts.run.0.clone(),
         plan: case.plan.name.clone(),
         site: facts.site.clone(),
+        source: facts.source.word().to_owned(),
         simulated: facts.simulated,
         injected: case.injected(),
         started: (facts.started_unix_ns > 0).then(|| utc(facts.started_unix_ns)).flatten(),

@@ -9,7 +9,8 @@ pub mod output;
 mod plan_source;
 pub mod progress;
 pub mod report;
-mod state_dir;
+pub mod site_text;
+mod tables;
 pub mod verb;
 
 pub use failure::Failure;

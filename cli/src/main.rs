@@ -40,6 +40,8 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
         .map_err(Failure::infrastructure)?;
     runtime.block_on(async {
         match verb {
+            Verb::Analyze(options) => verb::analyze::run(&options),
+            Verb::Compare(options) => verb::compare::run(&options),
             Verb::Local(options) => verb::local::run(options).await,
             Verb::Serve(options) => verb::serve::run(options).await,
             Verb::Run(options) => verb::run::run(options).await,
@@ -48,7 +50,10 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
             Verb::Agents(options) => verb::agents::run(options).await,
+            Verb::Rehearse(options) => verb::rehearse::run(&options),
+            Verb::Review(options) => verb::review::run(&options),
             Verb::Report(options) => verb::report::run(options).await,
+            Verb::Site(verb) => verb::site::run(&verb),
             Verb::AgentProcess(_) => Err(Failure::usage("agent-process is started by main")),
         }
     })

@@ -18,6 +18,8 @@ pub struct Options {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Judge tables that somebody else recorded
+    Analyze(AnalyzeOptions),
     /// Burn in this machine: a coordinator and two agents on loopback, real load
     Local(LocalOptions),
     /// Serve agents and operators until stopped
@@ -34,11 +36,40 @@ pub enum Verb {
     Runs(ListOptions),
     /// List agents
     Agents(ListOptions),
+    /// Run a plan on a simulated hall and judge it: would this plan notice?
+    Rehearse(RehearseOptions),
+    /// Say what a plan can show on a site, and whether its ratings allow it
+    Review(ReviewOptions),
+    /// Hold two runs against each other; exits with the newer run's code
+    Compare(CompareOptions),
     /// Print a run's report; exits with the run's code
     Report(ReportOptions),
+    /// Check a site file, or draw it
+    #[command(subcommand)]
+    Site(SiteVerb),
     /// Acts as loadbank-agent; `local` starts its agents so
     #[command(hide = true, name = "agent-process")]
     AgentProcess(agent::Options),
+}
+
+/// Verbs about site files.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SiteVerb {
+    /// Name every problem with its line, or count what the site has
+    Check(SiteOptions),
+    /// Draw what hangs from what
+    Show(SiteOptions),
+}
+
+/// Options of `site check` and `site show`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SiteOptions {
+    /// Site file
+    #[arg(value_name = "SITE")]
+    pub file: PathBuf,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where the coordinator is.
@@ -206,4 +237,95 @@ pub struct ReportOptions {
     /// State directory to look in [default: /var/lib/loadbank, or ~/.local/state/loadbank]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+/// Options of `analyze`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AnalyzeOptions {
+    /// Site file; without it devices and nodes are judged, and nothing that they share
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<PathBuf>,
+    /// Samples of devices: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub samples: Option<PathBuf>,
+    /// Transfers between nodes: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub pairs: Option<PathBuf>,
+    /// Readings of the building's meters: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub meters: Option<PathBuf>,
+    /// Policy file [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Plan that was run [default: one sustained phase for each phase that the rows name]
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<String>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `review`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReviewOptions {
+    /// Site file
+    #[arg(required_unless_present = "policy_default")]
+    pub site: Option<PathBuf>,
+    /// Built-in plan (quick, acceptance) or plan file
+    #[arg(long, default_value = "acceptance")]
+    pub plan: String,
+    /// Policy file [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Accept domains whose rating is not in the site file, as `run --allow-unrated` does
+    #[arg(long)]
+    pub allow_unrated: bool,
+    /// Print the built-in policy and do nothing else
+    #[arg(long)]
+    pub policy_default: bool,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `rehearse`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RehearseOptions {
+    /// Site file
+    pub site: PathBuf,
+    /// Built-in plan (quick, acceptance) or plan file
+    #[arg(long, default_value = "acceptance")]
+    pub plan: String,
+    /// What is wrong with the hall: KIND:DOMAIN[=SIZE][@ONSET]; `--fault list` shows the kinds
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<String>,
+    /// Which hall of all that are built alike
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Policy file [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CompareOptions {
+    /// Run id (or its beginning), a run's folder or file, or a report as a .json file
+    #[arg(value_name = "RUN")]
+    pub first: String,
+    /// The run to compare it with; the one that began later is the newer
+    #[arg(value_name = "RUN")]
+    pub second: String,
+    /// Site file: adds the drift of each domain
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<PathBuf>,
+    /// State directory to look in [default: /var/lib/loadbank, or ~/.local/state/loadbank]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use model::{Plan, Policy};
+
 use crate::failure::Failure;
 
 /// A document's name and text.
@@ -27,6 +29,24 @@ pub(crate) fn plan(name: &str) -> Result<Document, Failure> {
     };
     formats::plan::parse(&document.file, &document.text).map_err(Failure::usage)?;
     Ok(document)
+}
+
+/// A built-in plan, or one of a file.
+///
+/// # Errors
+/// When there is no such plan or its text is wrong: every problem, a line each.
+pub(crate) fn parsed_plan(name: &str) -> Result<Plan, Failure> {
+    let document = plan(name)?;
+    formats::plan::parse(&document.file, &document.text).map_err(Failure::usage)
+}
+
+/// The policy of a file, or the built-in one.
+///
+/// # Errors
+/// When the file can't be read or is wrong: every problem, a line each.
+pub(crate) fn policy(path: Option<&Path>) -> Result<Policy, Failure> {
+    path.map_or_else(|| Ok(formats::policy::builtin()), formats::policy::read)
+        .map_err(Failure::usage)
 }
 
 /// The text of a site file.

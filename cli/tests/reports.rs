@@ -125,7 +125,6 @@ fn every_key_of_the_contract_is_there() {
             "measured",
             "coverage",
             "not_measured",
-            "gates",
         ],
     );
     keys(&report["run"], &["id", "plan", "site", "simulated", "injected", "started", "seconds"]);
@@ -152,8 +151,4 @@ fn every_key_of_the_contract_is_there() {
     keys(&report["findings"][0]["effect"], &["metric", "relative", "absolute", "unit"]);
     keys(&report["measured"][0], &["what", "where", "phase", "value", "unit"]);
     keys(&report["not_measured"][0], &["what", "why"]);
-    keys(
-        &report["gates"][0],
-        &["check", "about", "gate", "outcome", "limit", "unit", "measured", "where", "why"],
-    );
 }

@@ -10,6 +10,7 @@ use model::site::Site;
 use model::{NodeName, Report, RunId};
 use proto::convert::records_from_batch;
 
+use crate::export::Clocks;
 use crate::store::{JournalEntry, Planned, RunFile, StoreError};
 
 /// Why a run could not be judged.
@@ -122,6 +123,10 @@ pub(crate) fn facts_of(
     for (time_ns, entry) in journal {
         add_entry(&mut facts, &mut phase, *time_ns, entry, &created.nodes);
     }
+    let clocks = Clocks::of(journal);
+    for (node, facts) in &mut facts.nodes {
+        facts.clock_unknown = facts.joined && !clocks.knows(&node.0);
+    }
     facts
 }
 
@@ -153,8 +158,9 @@ fn add_entry(
             }));
         }
         JournalEntry::PhaseCompleted { name, .. } => facts.phases_completed.push(name.clone()),
-        JournalEntry::Lost { node, why, .. } => {
-            let loss = node_loss(node, why, time_ns, phase, planned);
+        JournalEntry::Lost { node, why, reason, .. } => {
+            let reason = reason.unwrap_or_else(|| reason_of_words(why));
+            let loss = node_loss(node, reason, time_ns, phase, planned);
             with_node(&mut facts.nodes, node, |node| node.lost = Some(loss));
         }
         JournalEntry::Returned { node, boot_id, .. } => with_node(&mut facts.nodes, node, |node| {
@@ -194,9 +200,24 @@ fn run_end(how: &str, why: &str, before: &RunEnd) -> RunEnd {
     }
 }
 
-fn node_loss(node: &str, why: &str, at_ns: i64, phase: &str, planned: &[Planned]) -> NodeLoss {
-    let reason =
-        if why.contains("agent") { LossReason::SessionLost } else { LossReason::LeaseExpired };
+/// Runs that were recorded before there were reasons have words only.
+fn reason_of_words(why: &str) -> LossReason {
+    match why {
+        "its agent was started again" => LossReason::AgentRestarted,
+        left if left.starts_with("its agent left") => LossReason::AgentLeft,
+        "silent for longer than its lease" => LossReason::LeaseExpired,
+        clock if clock.starts_with("its clock") => LossReason::ClockUnknown,
+        _ => LossReason::NotReady,
+    }
+}
+
+fn node_loss(
+    node: &str,
+    reason: LossReason,
+    at_ns: i64,
+    phase: &str,
+    planned: &[Planned],
+) -> NodeLoss {
     let before = planned.iter().find(|p| p.node == node).map(|p| p.boot_id.clone());
     NodeLoss {
         at_unix_ns: at_ns,
@@ -215,5 +236,80 @@ fn with_node(
 ) {
     if let Some(facts) = nodes.get_mut(&NodeName(node.to_owned())) {
         change(facts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NodeClock;
+
+    /// The line as the first release wrote it.
+    fn old_line(why: &str) -> JournalEntry {
+        let line =
+            serde_json::json!({ "entry": "lost", "node": "n1", "instance": "i", "why": why });
+        serde_json::from_value(line).unwrap()
+    }
+
+    fn facts_of_n1(entry: JournalEntry) -> NodeFacts {
+        let planned = Planned {
+            node: "n1".to_owned(),
+            instance: "i".to_owned(),
+            boot_id: String::new(),
+            devices: Vec::new(),
+            missing: Vec::new(),
+        };
+        let created = Created {
+            run: "r".to_owned(),
+            plan_toml: String::new(),
+            site_name: None,
+            site_toml: None,
+            nodes: vec![planned],
+            inject: Vec::new(),
+            on: String::new(),
+        };
+        let facts = facts_of(&created, &[(1, entry)], None);
+        facts.nodes[&NodeName("n1".to_owned())].clone()
+    }
+
+    fn reason_of(entry: JournalEntry) -> LossReason {
+        facts_of_n1(entry).lost.unwrap().reason
+    }
+
+    #[test]
+    fn a_node_without_any_estimate_of_its_clock_is_told() {
+        let node = "n1".to_owned();
+        let clock = NodeClock { node: node.clone(), at_ns: 1, offset_ns: 0, error_ns: 1 };
+        assert!(!facts_of_n1(JournalEntry::Clock { clock: clock.clone() }).clock_unknown);
+        let (phase, name, clocks) = (0, "p".to_owned(), vec![clock]);
+        let start = JournalEntry::PhaseStarts { phase, name, start_ns: 1, clocks };
+        assert!(!facts_of_n1(start).clock_unknown);
+        let text = "busy".to_owned();
+        assert!(facts_of_n1(JournalEntry::Warning { node, text }).clock_unknown);
+    }
+
+    #[test]
+    fn a_journal_without_reasons_is_read_by_its_words() {
+        let cases = [
+            ("its agent was started again", LossReason::AgentRestarted),
+            ("its agent left: stopped by a person", LossReason::AgentLeft),
+            ("silent for longer than its lease", LossReason::LeaseExpired),
+            ("its clock was not known in time: 2 of 3 exchanges", LossReason::ClockUnknown),
+            ("the worker's port is taken", LossReason::NotReady),
+        ];
+        for (why, reason) in cases {
+            assert_eq!(reason_of(old_line(why)), reason, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_journal_with_a_reason_is_not_read_by_its_words() {
+        let (node, instance) = ("n1".to_owned(), "i".to_owned());
+        let why = "no agent's word decides".to_owned();
+        let reason = Some(LossReason::NotReady);
+        let entry = JournalEntry::Lost { node, instance, why, reason };
+        let line = serde_json::to_string(&entry).unwrap();
+        assert!(line.contains(r#""reason":"not_ready""#), "{line}");
+        assert_eq!(reason_of(serde_json::from_str(&line).unwrap()), LossReason::NotReady);
     }
 }

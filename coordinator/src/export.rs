@@ -1,4 +1,7 @@
 //! What lies beside the run file at the end: the samples as Parquet, the report as JSON.
+//!
+//! The table has one time axis, the coordinator's. A node whose clock was never compared
+//! with it has no place there: its samples stay in the run file, and the report says so.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -76,14 +79,16 @@ impl Rows {
                 Record::Work(work) => {
                     self.rates.insert((node.clone(), work.device), work.clone());
                 }
-                Record::Sample(sample) => rows.push(self.row(node, sample)),
+                Record::Sample(sample) => rows.extend(self.row(node, sample)),
                 _ => {}
             }
         }
         rows
     }
 
-    fn row(&self, node: &str, sample: &Sample) -> SampleRow {
+    /// `None` where nobody can say when it was.
+    fn row(&self, node: &str, sample: &Sample) -> Option<SampleRow> {
+        let offset_ns = self.clocks.offset_ns(node, sample.time_ns)?;
         let work = self.rates.get(&(node.to_owned(), sample.device)).filter(|work| {
             (work.to_ns..work.to_ns + RATE_FRESH_NS).contains(&sample.time_ns)
                 && work.phase == sample.phase
@@ -92,8 +97,8 @@ impl Rows {
             let done = if work.flops > 0.0 { work.flops } else { work.bytes };
             done / ((work.to_ns - work.from_ns).max(1) as f64 / 1e9)
         };
-        SampleRow {
-            time_ns: sample.time_ns + self.clocks.offset_ns(node, sample.time_ns),
+        Some(SampleRow {
+            time_ns: sample.time_ns + offset_ns,
             node: node.to_owned(),
             device: sample.device,
             phase: Some(sample.phase.clone()).filter(|phase| !phase.is_empty()),
@@ -104,15 +109,15 @@ impl Rows {
             busy: sample.busy.value(),
             perf: work.map(rate),
             ..SampleRow::default()
-        }
+        })
     }
 }
 
 /// Every agent's clock against the coordinator's, at the instants where it was estimated.
-struct Clocks(BTreeMap<String, Vec<(i64, i64)>>);
+pub(crate) struct Clocks(BTreeMap<String, Vec<(i64, i64)>>);
 
 impl Clocks {
-    fn of(journal: &[(i64, JournalEntry)]) -> Self {
+    pub(crate) fn of(journal: &[(i64, JournalEntry)]) -> Self {
         let mut nodes: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
         for (_, entry) in journal {
             let clocks = match entry {
@@ -127,11 +132,61 @@ impl Clocks {
         Self(nodes)
     }
 
-    /// The estimate nearest in time; zero where none was ever made.
-    fn offset_ns(&self, node: &str, agent_ns: i64) -> i64 {
-        let nearest = self.0.get(node).and_then(|known| {
-            known.iter().min_by_key(|(at, offset)| (at - offset - agent_ns).abs())
-        });
-        nearest.map_or(0, |(_, offset)| *offset)
+    /// Whether the node's clock was ever compared with the coordinator's.
+    pub(crate) fn knows(&self, node: &str) -> bool {
+        self.0.contains_key(node)
+    }
+
+    /// The estimate nearest in time; `None` where none was ever made.
+    fn offset_ns(&self, node: &str, agent_ns: i64) -> Option<i64> {
+        let known = self.0.get(node)?.iter();
+        let nearest = known.min_by_key(|(at, offset)| (at - offset - agent_ns).abs());
+        nearest.map(|(_, offset)| *offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::NodeName;
+    use model::reading::{Absence, Reading};
+
+    use super::*;
+    use crate::store::NodeClock;
+
+    fn clock(at_ns: i64, offset_ns: i64) -> JournalEntry {
+        let clock = NodeClock { node: "n1".to_owned(), at_ns, offset_ns, error_ns: 1 };
+        JournalEntry::Clock { clock }
+    }
+
+    fn samples(node: &str, times: &[i64]) -> Records {
+        let missing = || Reading::Absent(Absence::NotPresent);
+        let sample = |time_ns: &i64| {
+            Record::Sample(Sample {
+                time_ns: *time_ns,
+                phase: String::new(),
+                device: 0,
+                power_w: missing(),
+                temp_c: missing(),
+                clock_mhz: missing(),
+                busy: Reading::Value(0.5),
+            })
+        };
+        Records {
+            node: NodeName(node.to_owned()),
+            instance: String::new(),
+            boot_id: String::new(),
+            seq: 1,
+            records: times.iter().map(sample).collect(),
+        }
+    }
+
+    #[test]
+    fn samples_stand_on_the_coordinators_clock_or_nowhere() {
+        let clocks = Clocks::of(&[(0, clock(1_000, 100)), (0, clock(9_000, 300))]);
+        let mut rows = Rows { clocks, rates: BTreeMap::new() };
+        let times: Vec<i64> =
+            rows.of(&samples("n1", &[900, 8_000])).iter().map(|row| row.time_ns).collect();
+        assert_eq!(times, [1_000, 8_300], "each by the estimate that is nearest");
+        assert!(rows.of(&samples("n2", &[900])).is_empty(), "on whose clock?");
     }
 }

@@ -8,27 +8,51 @@ use crate::store::{JournalEntry, RunFile, RunRow};
 
 /// Marks every run that was under way when the coordinator died as suspended. Batches that
 /// agents kept still find their run file; nothing heats until a person says `resume`.
+///
+/// A run's line is written behind its journal: one that ended by its journal has ended, and
+/// one that ended and was not judged is judged now.
 pub(crate) fn suspend_unfinished(hall: &Hall) -> Vec<String> {
     let now_ns = hall.clock.now_ns();
-    let inner = hall.lock();
-    let rows = inner.catalogue.runs().unwrap_or_default();
     let mut suspended = Vec::new();
-    for row in rows.into_iter().filter(|row| row.state == "running") {
-        let phase = interrupted_phase(hall, &row.run);
-        hall.writer.journal(&row.run, now_ns, JournalEntry::Suspended { phase });
-        let row = RunRow { state: "suspended".to_owned(), ..row };
-        if let Err(error) = inner.catalogue.put(&row) {
-            tracing::error!(%error, "catalogue not written");
+    for row in hall.runs() {
+        let journal = match row.state.as_str() {
+            "running" => journal_of(hall, &row.run),
+            _ => Vec::new(),
+        };
+        match (row.state.as_str(), end_of(&journal)) {
+            ("running", None) => {
+                let phase = first_uncompleted(&journal);
+                hall.writer.journal(&row.run, now_ns, JournalEntry::Suspended { phase });
+                suspended.push(row.run.clone());
+                let row = RunRow { state: "suspended".to_owned(), ..row };
+                hall.put(&mut hall.lock(), row);
+            }
+            ("running", Some((ended_ns, state))) => {
+                let _ = hall.judging.send(row.run.clone());
+                let row = RunRow { state, ended_ns, ..row };
+                hall.put(&mut hall.lock(), row);
+            }
+            ("suspended", _) => {}
+            _ if row.verdict.is_empty() => {
+                let _ = hall.judging.send(row.run);
+            }
+            _ => {}
         }
-        suspended.push(row.run);
     }
     suspended
 }
 
-/// The first phase that was not completed.
-fn interrupted_phase(hall: &Hall, run: &str) -> usize {
+fn journal_of(hall: &Hall, run: &str) -> Vec<(i64, JournalEntry)> {
     let journal = RunFile::open(&hall.config.folder_of(run)).and_then(|file| file.journal());
-    journal.map(|entries| first_uncompleted(&entries)).unwrap_or(0)
+    journal.unwrap_or_default()
+}
+
+/// When and how a run ended, if its journal says so.
+fn end_of(journal: &[(i64, JournalEntry)]) -> Option<(i64, String)> {
+    journal.iter().rev().find_map(|(time_ns, entry)| match entry {
+        JournalEntry::Ended { how, .. } => Some((*time_ns, how.clone())),
+        _ => None,
+    })
 }
 
 fn first_uncompleted(journal: &[(i64, JournalEntry)]) -> usize {
@@ -75,4 +99,62 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         clocks: Vec::new(),
     };
     Ok((active, phase))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::store::{Catalogue, Writer};
+
+    fn row(run: &str, state: &str) -> RunRow {
+        RunRow {
+            run: run.to_owned(),
+            plan: "p".to_owned(),
+            site: String::new(),
+            state: state.to_owned(),
+            verdict: String::new(),
+            started_ns: 1,
+            ended_ns: 0,
+            folder: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_is_suspended_unless_its_journal_says_that_it_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::new(folder.path().to_owned());
+        let catalogue = Catalogue::open(folder.path()).unwrap();
+        for (run, state) in [("cut", "running"), ("ended", "running"), ("unjudged", "stopped")] {
+            catalogue.put(&row(run, state)).unwrap();
+        }
+        let folders = config.clone();
+        let writer = Writer::start(catalogue, move |run| folders.folder_of(run));
+        let (phase, name) = (0, "p0".to_owned());
+        writer.journal("cut", 5, JournalEntry::PhaseCompleted { phase, name });
+        let (how, why) = ("finished".to_owned(), String::new());
+        writer.journal("ended", 7, JournalEntry::Ended { how, why });
+        writer.close();
+
+        let (judging, mut judged) = mpsc::unbounded_channel();
+        let hall = Hall::open(config.clone(), judging).unwrap();
+        assert_eq!(suspend_unfinished(&hall), ["cut"]);
+        let states: Vec<(String, String, i64)> =
+            hall.runs().into_iter().map(|row| (row.run, row.state, row.ended_ns)).collect();
+        let state = |run: &str, state: &str, at| (run.to_owned(), state.to_owned(), at);
+        let expected = [
+            state("cut", "suspended", 0),
+            state("ended", "finished", 7),
+            state("unjudged", "stopped", 0),
+        ];
+        assert_eq!(states, expected);
+        assert_eq!([judged.try_recv().unwrap(), judged.try_recv().unwrap()], ["ended", "unjudged"]);
+        hall.writer.flush().blocking_recv().unwrap().unwrap();
+        let written = Catalogue::open(folder.path()).unwrap().runs().unwrap();
+        assert_eq!(written, hall.runs(), "what is known here is on the disk");
+        let journal = journal_of(&hall, "cut");
+        assert_eq!(journal.last().unwrap().1, JournalEntry::Suspended { phase: 1 });
+    }
 }

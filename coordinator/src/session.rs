@@ -61,8 +61,8 @@ impl AgentService for AgentDoor {
         let mut inbox = request.into_inner();
         let hello = first_hello(&mut inbox).await?;
         let (outbox, queue) = mpsc::channel(OUTBOX_MAX);
-        let welcome =
-            v1::Welcome { protocol_version: proto::PROTOCOL_VERSION, coordinator: String::new() };
+        let coordinator = self.hall.instance.to_string();
+        let welcome = v1::Welcome { protocol_version: proto::PROTOCOL_VERSION, coordinator };
         let first = match self.hall.admit(&hello, outbox.clone()) {
             Ok(session) => {
                 tracing::info!(node = %hello.node, instance = %hello.instance, "agent came");

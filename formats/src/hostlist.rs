@@ -20,6 +20,14 @@ pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
     if names.is_empty() { Err("no name in it".to_owned()) } else { Ok(names) }
 }
 
+/// Names as a hostlist: `gpu[001-008]`. Names that are no hostlist stand as they are.
+#[must_use]
+pub fn fold(names: &[&str]) -> String {
+    let joined = names.join(",");
+    let folded: Option<NodeSet> = Parser::default().parse(&joined).ok();
+    folded.filter(|set| set.len() == names.len()).map_or(joined, |set| set.to_string())
+}
+
 /// An upper bound of the names in a hostlist: the product of its brackets for each term.
 fn widest(list: &str) -> u128 {
     let mut total: u128 = 0;
@@ -58,6 +66,20 @@ mod tests {
     fn padding_is_kept() {
         assert_eq!(expand("gpu[008-010]").unwrap(), ["gpu008", "gpu009", "gpu010"]);
         assert_eq!(expand("gpu[8-10]").unwrap(), ["gpu8", "gpu9", "gpu10"]);
+    }
+
+    #[test]
+    fn names_fold_and_come_back() {
+        assert_eq!(fold(&["gpu001", "gpu002", "gpu003", "gpu008"]), "gpu[001-003,008]");
+        assert_eq!(fold(&["login.example"]), "login.example");
+        assert_eq!(fold(&[]), "");
+        let names = expand("r[1-3]n[01-12],login").unwrap();
+        let folded = fold(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut back = expand(&folded).unwrap();
+        back.sort();
+        let mut names = names;
+        names.sort();
+        assert_eq!(back, names);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 mod document;
 mod document_error;
-mod hostlist;
+pub mod hostlist;
 mod instant;
 pub mod meters;
 mod nearest;
@@ -24,6 +24,6 @@ pub use document::DOCUMENT_BYTES_MAX;
 pub use document_error::{DocumentError, DocumentErrors};
 pub use meters::{MeterReader, MeterRow, MeterWriter};
 pub use pairs::{PairReader, PairRow, PairWriter};
-pub use samples::{SampleReader, SampleRow, SampleWriter};
+pub use samples::{SampleChunks, SampleFacts, SampleReader, SampleRow, SampleWriter};
 pub use table::{BATCH_ROWS, Column, Row, TableReader, TableWriter};
 pub use table_error::{TableError, TablePlace};

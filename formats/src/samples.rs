@@ -1,13 +1,27 @@
 //! Samples: one row per device and instant.
+//!
+//! [`SampleReader`] gives rows; [`SampleChunks`] and [`fold`] give columns, for many.
+
+mod chunks;
+mod clocks;
+mod columns;
+mod duplicates;
+mod facts;
 
 use crate::table::{Column, Row, Slot, TableReader, TableWriter};
 
+pub use chunks::{CHUNK_ROWS, SampleChunks, fold};
+pub use duplicates::DUPLICATE_ROWS_MAX;
+pub use facts::SampleFacts;
 pub use model::table::SampleRow;
 
 /// Reads samples in batches.
 pub type SampleReader = TableReader<SampleRow>;
 /// Writes samples.
 pub type SampleWriter = TableWriter<SampleRow>;
+
+#[cfg(test)]
+mod tests;
 
 impl Row for SampleRow {
     const COLUMNS: &'static [Column<Self>] = &[

@@ -15,6 +15,7 @@ use crate::table_error::TableError;
 use csv_reader::CsvReader;
 use csv_writer::CsvWriter;
 use parquet_reader::ParquetReader;
+pub(crate) use parquet_reader::{Wrong, mistyped, times, unreadable as unreadable_parquet, wholes};
 use parquet_writer::ParquetWriter;
 
 /// Rows of one batch: enough to amortise a call, a few MiB of memory.
@@ -65,13 +66,13 @@ impl<R> Column<R> {
 
 /// How a table is stored, by the end of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Storage {
+pub(crate) enum Storage {
     Csv,
     CsvGz,
     Parquet,
 }
 
-fn storage(path: &Path) -> Result<Storage, TableError> {
+pub(crate) fn storage(path: &Path) -> Result<Storage, TableError> {
     let name = path.to_string_lossy();
     let lower = name.to_ascii_lowercase();
     if lower.ends_with(".csv.gz") {
@@ -100,9 +101,9 @@ enum Inner<R: Row> {
 
 /// What a reader learns besides the rows.
 #[derive(Debug, Default)]
-struct Facts {
-    unknown: Vec<String>,
-    absent: Vec<&'static str>,
+pub(crate) struct Facts {
+    pub(crate) unknown: Vec<String>,
+    pub(crate) absent: Vec<&'static str>,
     rows: u64,
     not_finite: u64,
 }
@@ -166,7 +167,7 @@ impl<R: Row> Iterator for TableReader<R> {
 /// Sorts a file's columns into known ones and unknown ones.
 ///
 /// Returns, for each column of the file, its position in [`Row::COLUMNS`].
-fn match_columns<R: Row>(
+pub(crate) fn match_columns<R: Row>(
     file: &str,
     names: &[String],
     facts: &mut Facts,
@@ -248,4 +249,4 @@ impl<R: Row> TableWriter<R> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

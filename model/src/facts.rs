@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{NodeName, RunId};
 
 /// Everything the coordinator knows about one run.
@@ -10,6 +12,7 @@ use crate::id::{NodeName, RunId};
 pub struct RunFacts {
     pub run: RunId,
     pub site: Option<String>,
+    pub source: Source,
     /// Rehearsed evidence: marked everywhere, accepts nothing.
     pub simulated: bool,
     /// An injection switch was on (an injected event in the records says so as well).
@@ -25,6 +28,30 @@ pub struct RunFacts {
     pub nodes: BTreeMap<NodeName, NodeFacts>,
     /// What the coordinator commanded, per phase and node.
     pub starts: Vec<StartFact>,
+}
+
+/// Who recorded the evidence: what can be missing from it depends on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Source {
+    /// Our own agents, led by a coordinator.
+    #[default]
+    Agents,
+    /// Tables that somebody else recorded: nobody of ours commanded the load.
+    Tables,
+    /// A simulated hall: tables as well, of a load that the plan commanded.
+    Rehearsal,
+}
+
+impl Source {
+    /// The word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Tables => "tables",
+            Self::Rehearsal => "rehearsal",
+        }
+    }
 }
 
 /// How the run's record ended.
@@ -72,6 +99,9 @@ pub struct NodeFacts {
     pub batches_made: BTreeMap<String, u64>,
     /// Who else used the node, one line each.
     pub busy: Vec<String>,
+    /// Its clock was never compared with the coordinator's: nobody knows when its samples
+    /// were taken on anybody else's clock.
+    pub clock_unknown: bool,
 }
 
 /// A node fell silent during the run.
@@ -88,13 +118,23 @@ pub struct NodeLoss {
     pub returned: bool,
 }
 
-/// What the coordinator saw when a node fell silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What the coordinator saw when a node was lost. Written into journals: reasons are added,
+/// never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LossReason {
     /// Lease renewals stopped coming.
     LeaseExpired,
     /// The session's connection broke and was not made again in time.
     SessionLost,
+    /// The agent said goodbye.
+    AgentLeft,
+    /// Another process came in the agent's place.
+    AgentRestarted,
+    /// It could not do what it was asked to, or not in time.
+    NotReady,
+    /// Its clock could not be compared with the coordinator's.
+    ClockUnknown,
 }
 
 impl LossReason {
@@ -104,6 +144,10 @@ impl LossReason {
         match self {
             Self::LeaseExpired => "its lease ran out unrenewed",
             Self::SessionLost => "its session broke and was not made again in time",
+            Self::AgentLeft => "its agent ended its session",
+            Self::AgentRestarted => "its agent was started again",
+            Self::NotReady => "it was not ready to begin",
+            Self::ClockUnknown => "its clock could not be compared with the coordinator's",
         }
     }
 }

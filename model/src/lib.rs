@@ -19,7 +19,7 @@ pub mod sample_columns;
 pub mod site;
 pub mod table;
 
-pub use facts::RunFacts;
+pub use facts::{RunFacts, Source};
 pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
 pub use histogram::LatencyHistogram;
 pub use id::{AgentInstance, DeviceId, NodeName, RunId};

@@ -36,6 +36,9 @@ pub struct RunHeader {
     pub id: String,
     pub plan: String,
     pub site: Option<String>,
+    /// Who recorded the evidence: a word of [`crate::facts::Source`].
+    #[serde(default = "agents")]
+    pub source: String,
     /// Rehearsed evidence can never accept hardware.
     pub simulated: bool,
     /// Something was injected to prove a check.
@@ -48,6 +51,11 @@ pub struct RunHeader {
     pub state: String,
     /// Folder that holds the run file, on the machine of the coordinator.
     pub folder: Option<String>,
+}
+
+/// Reports of before the word was written came from agents.
+fn agents() -> String {
+    crate::facts::Source::Agents.word().to_owned()
 }
 
 /// One measured value.
@@ -82,10 +90,13 @@ pub struct Coverage {
     pub batches_stored: u64,
     pub batches_missing: u64,
     pub records_lost: u64,
+    /// Rows of tables of samples that were judged.
+    #[serde(default)]
+    pub rows: u64,
     /// Seconds of load per device, least and most.
     pub load_seconds_least: Option<f64>,
     pub load_seconds_most: Option<f64>,
-    /// Domains by kind that had load: `pdu` -> share of nodes reporting.
+    /// Domains by kind: how many there are, and from how many at least one node reported.
     pub domains: BTreeMap<String, DomainCoverage>,
 }
 

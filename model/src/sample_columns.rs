@@ -1,7 +1,12 @@
 //! Samples column by column: how many rows travel at once between those who make or read
 //! them and the digest.
 
+mod slots;
+
+use std::collections::HashMap;
+
 use crate::table::SampleRow;
+pub use slots::{SlotRows, Slots};
 
 /// What a sample row may have measured; the position is [`Metric::index`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +125,31 @@ impl SampleColumns {
         self.time_ns.len()
     }
 
+    /// Which rows are of the same device: node, index and uuid alike.
+    #[must_use]
+    pub fn devices(&self) -> Slots {
+        let slots = Slots::new(self.rows()).by_names(&self.node).by_keys(&self.device);
+        match &self.uuid {
+            Some(uuid) => slots.by_names(uuid),
+            None => slots,
+        }
+    }
+
+    /// Leaves only some rows: those whose entry is true.
+    pub fn keep(&mut self, keep: &[bool]) {
+        fn some<T>(column: &mut Vec<T>, keep: &[bool]) {
+            let mut keep = keep.iter();
+            column.retain(|_| keep.next().is_none_or(|keep| *keep));
+        }
+        some(&mut self.time_ns, keep);
+        some(&mut self.device, keep);
+        let names = [&mut self.phase, &mut self.block, &mut self.uuid].into_iter().flatten();
+        names.chain([&mut self.node]).for_each(|names| some(&mut names.keys, keep));
+        self.reals.iter_mut().flatten().for_each(|column| some(column, keep));
+        let wholes = [&mut self.clock_event_reasons, &mut self.ecc_uncorrected, &mut self.xid];
+        wholes.into_iter().flatten().for_each(|column| some(column, keep));
+    }
+
     /// A value of a row; `None` is not measured.
     #[must_use]
     pub fn real(&self, metric: Metric, row: usize) -> Option<f64> {
@@ -133,6 +163,7 @@ impl SampleColumns {
         let mut columns = Self {
             time_ns: rows.iter().map(|row| row.time_ns).collect(),
             device: rows.iter().map(|row| row.device).collect(),
+            node: named(rows, |row| &row.node),
             phase: names(rows, |row| row.phase.as_deref()),
             block: names(rows, |row| row.block.as_deref()),
             uuid: names(rows, |row| row.uuid.as_deref()),
@@ -141,9 +172,6 @@ impl SampleColumns {
             xid: wholes(rows, |row| row.xid),
             ..Self::default()
         };
-        for row in rows {
-            columns.node.push(&row.node);
-        }
         for metric in Metric::ALL {
             columns.reals[metric.index()] = reals(rows, |row| real_of(row, metric));
         }
@@ -167,15 +195,29 @@ fn real_of(row: &SampleRow, metric: Metric) -> Option<f64> {
     }
 }
 
-fn names(rows: &[SampleRow], of: impl Fn(&SampleRow) -> Option<&str>) -> Option<Names> {
+fn names<'a>(
+    rows: &'a [SampleRow],
+    of: impl Fn(&'a SampleRow) -> Option<&'a str>,
+) -> Option<Names> {
     if rows.iter().all(|row| of(row).is_none()) {
         return None;
     }
+    Some(named(rows, |row| of(row).unwrap_or_default()))
+}
+
+fn named<'a>(rows: &'a [SampleRow], of: impl Fn(&'a SampleRow) -> &'a str) -> Names {
     let mut names = Names::default();
+    // Asked, never walked: no order shows.
+    let mut known: HashMap<&str, u32> = HashMap::new();
     for row in rows {
-        names.push(of(row).unwrap_or_default());
+        let text = of(row);
+        let key = *known.entry(text).or_insert_with(|| {
+            names.values.push(text.to_owned());
+            u32::try_from(names.values.len() - 1).unwrap_or(u32::MAX)
+        });
+        names.keys.push(key);
     }
-    Some(names)
+    names
 }
 
 fn wholes(rows: &[SampleRow], of: impl Fn(&SampleRow) -> Option<u64>) -> Option<Vec<Option<u64>>> {

@@ -4,6 +4,7 @@
 //! a site and says what sensors and meters would have shown, and what the truth was. Refuses
 //! to know the judge: an estimator tuned on data made with its own formulas proves nothing.
 
+pub mod fabric;
 pub mod fault;
 pub mod hall;
 pub mod noise;

@@ -41,7 +41,7 @@ def main(path):
             continue
         ratios = [ours[at][0] / theirs[at][0] for at in both]
         low, high = interval(ratios)
-        label = peer if peer != who else other.split("_", 2)[2]
+        label = peer if peer != who else other.removeprefix(name.rsplit("_", 1)[0] + "_")
         mine, its = (median(side[at][0] for at in both) for side in (ours, theirs))
         print(
             f"{name:<30} {label:<22} {mine:>10.3f} {its:>10.3f} {ours[both[0]][1]:<7} "

@@ -15,6 +15,24 @@ pub use bank::Bank;
 pub use process::{Done, Process};
 pub use watch::{Watch, wait_until};
 
+/// Runs `loadbank` to its end, in this test's folder, without a bank: for verbs that heat
+/// nothing and need nobody's turn.
+///
+/// # Panics
+/// When the binary can't be started.
+#[must_use]
+pub fn loadbank(arguments: &[&str]) -> std::process::Output {
+    let program = binaries::path("loadbank");
+    let output = std::process::Command::new(program).args(arguments).output();
+    output.expect("loadbank can be started")
+}
+
+/// A file of published data that lies beside the tests.
+#[must_use]
+pub fn data(name: &str) -> String {
+    format!("{}/data/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// Facilities that must be there, a comma-separated list: a test that lacks one of them
 /// fails instead of being skipped.
 pub const REQUIRE: &str = "LOADBANK_REQUIRE";

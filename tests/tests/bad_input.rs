@@ -155,12 +155,6 @@ fn a_spool_at_its_bound_gives_up_the_oldest_and_says_so() {
     bank.wait_for_agents(2);
     let report = cut_off(&mut bank, |_| std::thread::sleep(Duration::from_secs(14)));
     assert!(report["coverage"]["records_lost"].as_u64() > Some(0), "{}", report["coverage"]);
-    // A spool so small may give up the very batch that tells of a loss: that gap has no
-    // reason, and it must still be seen.
-    let missing = report["coverage"]["batches_missing"].as_u64();
-    let unexplained = evidence_of(&report, "instrument", "n1");
-    let seen = unexplained.iter().any(|line| line.contains("unexplained gap"));
-    assert_eq!(seen, missing > Some(0), "{report}");
     let gave_up = |node: &str| {
         let lines = evidence_of(&report, "instrument", node);
         lines.iter().any(|line| line.contains("gave up"))
@@ -190,13 +184,13 @@ fn an_agent_survives_a_full_disk_and_tells_what_it_lost() {
     });
     assert!(bank.agent_process("n1").runs());
     assert!(report["coverage"]["records_lost"].as_u64() > Some(0), "{}", report["coverage"]);
-    assert_eq!(report["coverage"]["batches_missing"], 0, "every gap is a recorded loss");
     let lines = evidence_of(&report, "instrument", "n1");
     assert!(lines.iter().any(|line| line.contains("gave up")), "{report}");
 }
 
 /// Cuts a run of two agents off from its coordinator, does something, brings the
-/// coordinator back and ends the run. The report once everything was told.
+/// coordinator back and ends the run. The report once everything was told: even a spool so
+/// small that it gives up the batch that tells of a loss must explain every gap in the end.
 fn cut_off(bank: &mut Bank, meanwhile: impl FnOnce(&mut Bank)) -> Value {
     let (_run, watch, id) = bank.begin(&plans::hold(30));
     watch.wait_for_phase("hold", 2.5);
@@ -207,14 +201,17 @@ fn cut_off(bank: &mut Bank, meanwhile: impl FnOnce(&mut Bank)) -> Value {
     let folder = bank.run_folder(&id);
     let stop = bank.verb(&["stop", &id]);
     assert_eq!(stop.code, Some(0), "{}", stop.stderr);
-    wait_until("the spools are empty", RUN_PATIENCE, || {
-        let empty = |node| record::spooled(&bank.agent_dir(node)).is_empty();
-        (empty("n1") && empty("n2")).then_some(())
-    });
     let folder = folder.display().to_string();
-    let done = bank.loadbank(&["report", &folder, "--json"]).finish(SOON);
-    assert_eq!(done.code, Some(130), "{done:?}");
-    done.json()
+    wait_until("empty spools, and no gap without a loss record", RUN_PATIENCE, || {
+        let empty = |node| record::spooled(&bank.agent_dir(node)).is_empty();
+        if !(empty("n1") && empty("n2")) {
+            return None;
+        }
+        let done = bank.loadbank(&["report", &folder, "--json"]).finish(SOON);
+        assert_eq!(done.code, Some(130), "{done:?}");
+        let report = done.json();
+        (report["coverage"]["batches_missing"] == 0).then_some(report)
+    })
 }
 
 fn evidence_of(report: &Value, kind: &str, node: &str) -> Vec<String> {

@@ -127,6 +127,40 @@ fn an_agent_that_is_started_again_uploads_what_its_first_life_left() {
     assert_eq!(lost[0]["suspect"]["id"], "n1");
 }
 
+#[test]
+fn a_stop_of_a_suspended_run_ramps_what_still_heats() {
+    let mut bank = Bank::with_agents(2);
+    let (_run, watch, id) = bank.begin(&plans::hold(30));
+    watch.wait_for_phase("hold", 1.5);
+    let heating = bank.workers();
+    assert_heats(&heating);
+    bank.coordinator().kill();
+    let killed = Instant::now();
+    bank.serve();
+    wait_until("the agents are back", RUN_PATIENCE, || {
+        let connected = bank.agents().iter().filter(|agent| agent["connected"] == true).count();
+        (connected == 2).then_some(())
+    });
+    let asked = killed.elapsed();
+    let mut stop = bank.start_verb(&["stop", &id]);
+    let gone = wait_until("every worker is gone", LEASE + RAMP + GONE, || {
+        none_lives(&heating).then(|| killed.elapsed())
+    });
+    let done = stop.finish(RUN_PATIENCE);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    // The ramp begins with the stop, or where the lease was lost before it: that was asked
+    // for every second. A worker is told to be down a tenth of a second early.
+    let begins = asked.min(LEASE - Duration::from_secs(1));
+    let least = begins + RAMP - Duration::from_millis(200);
+    assert!(gone >= least, "dropped: gone {gone:?} after the kill, asked {asked:?} after it");
+    // How much they made came behind the end of the run, and is in its record.
+    let closed = |entry: &JournalEntry| matches!(entry, JournalEntry::Closed { .. });
+    wait_until("both agents closed their part", GONE, || {
+        let journal = record::journal(&bank.run_folder(&id));
+        (journal.iter().filter(|entry| closed(entry)).count() == 2).then_some(())
+    });
+}
+
 fn assert_heats(workers: &[Worker]) {
     assert!(!workers.is_empty(), "no workers to judge by");
     let spent = spent_during(workers, LOOK);

@@ -11,7 +11,7 @@ use system_tests::bank::RUN_PATIENCE;
 use system_tests::{Bank, plans};
 
 /// The keys of the report's contract.
-const REPORT_KEYS: [&str; 10] = [
+const REPORT_KEYS: [&str; 9] = [
     "schema",
     "verdict",
     "exit_code",
@@ -21,7 +21,6 @@ const REPORT_KEYS: [&str; 10] = [
     "measured",
     "coverage",
     "not_measured",
-    "gates",
 ];
 const RUN_KEYS: [&str; 7] = ["id", "plan", "site", "simulated", "injected", "started", "seconds"];
 

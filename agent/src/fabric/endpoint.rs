@@ -113,7 +113,8 @@ impl Endpoint {
             Purpose::Ring | Purpose::Probe => 0,
         };
         let source = SocketAddr::new(self.config.listen.ip(), port);
-        let mut stream = connect(target, source, &self.config.tuning, ATTEMPT)?;
+        let tuning = self.config.tuning.of(hello.purpose, target.ip());
+        let mut stream = connect(target, source, &tuning, ATTEMPT)?;
         let mut answer = [0; WELCOME.len()];
         stream
             .set_read_timeout(Some(ATTEMPT))

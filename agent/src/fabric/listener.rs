@@ -213,8 +213,9 @@ impl Door {
     }
 
     fn park(&self, hello: Hello, mut stream: TcpStream) {
+        let Ok(peer) = stream.peer_addr() else { return };
         // An empty send buffer always holds eight bytes; a dead dialer is found out later.
-        let ready = tune(SockRef::from(&stream), &self.tuning).is_ok()
+        let ready = tune(SockRef::from(&stream), &self.tuning.of(hello.purpose, peer.ip())).is_ok()
             && stream.write_all(&WELCOME).is_ok()
             && stream.set_nonblocking(false).is_ok();
         if !ready {

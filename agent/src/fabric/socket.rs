@@ -1,7 +1,7 @@
 //! One TCP socket: how it is opened, tuned, and what the kernel says about it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -9,19 +9,39 @@ use model::reading::{Absence, Reading};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::error::FabricError;
+use super::hello::Purpose;
 
 /// Streams that a pair may use at most; also the distance between two peers' source ports.
 pub const STREAMS_MAX: u32 = 64;
+
+/// Bytes of the send and of the receive buffer of a ring's sockets. Left to itself the kernel
+/// grows them to several MiB: then a rank runs that far ahead, and what it wrote has left the
+/// cache before its successor reads it. One segment of the ring in each buffer did best with
+/// 4 ranks on one machine (`tests/bench/peers.sh`). Between machines it would bound a ring to
+/// a buffer a round trip (20 Gbit/s at 100 us): there the kernel's own tuning stays.
+pub const RING_BUFFER_BYTES: u32 = 256 << 10;
 
 /// How every socket of a run is tuned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tuning {
     /// Congestion control asked for; the kernel's default when `None` or not allowed.
     pub congestion: Option<String>,
-    /// Bytes of the send and of the receive buffer; the kernel tunes them when `None`.
+    /// Bytes of the send and of the receive buffer; 0: the kernel tunes them. `None`: what is
+    /// best for the purpose, [`RING_BUFFER_BYTES`] for a ring on one machine and the kernel's
+    /// for the rest.
     pub buffer_bytes: Option<u32>,
     /// First source port of bulk streams; ephemeral ports when `None`.
     pub source_port_base: Option<u16>,
+}
+
+impl Tuning {
+    /// The tuning of a connection with this peer for this purpose.
+    #[must_use]
+    pub fn of(&self, purpose: Purpose, peer: IpAddr) -> Self {
+        let is_near = purpose == Purpose::Ring && peer.is_loopback();
+        let best = is_near.then_some(RING_BUFFER_BYTES);
+        Self { buffer_bytes: self.buffer_bytes.or(best), ..self.clone() }
+    }
 }
 
 /// Asks for a congestion control; what is really used is read back by [`congestion_of`].
@@ -35,7 +55,7 @@ pub fn tune(socket: SockRef<'_>, tuning: &Tuning) -> io::Result<()> {
             return Err(error);
         }
     }
-    if let Some(bytes) = tuning.buffer_bytes {
+    if let Some(bytes) = tuning.buffer_bytes.filter(|bytes| *bytes > 0) {
         socket.set_send_buffer_size(bytes as usize)?;
         socket.set_recv_buffer_size(bytes as usize)?;
     }
@@ -149,6 +169,23 @@ mod tests {
         let (ours, _theirs) = pair(&tuning, "127.0.0.1:0".parse().unwrap());
         let used = congestion_of(&ours);
         assert!(!used.is_empty() && used != "no-such-thing" && used != "unknown", "{used}");
+    }
+
+    #[test]
+    fn a_ring_on_one_machine_has_small_buffers_unless_somebody_says_otherwise() {
+        let near: IpAddr = "127.0.0.1".parse().unwrap();
+        let sizes = |asked: Option<u32>, purpose: Purpose| {
+            let tuning = Tuning { buffer_bytes: asked, ..Tuning::default() }.of(purpose, near);
+            let (ours, _theirs) = pair(&tuning, "127.0.0.1:0".parse().unwrap());
+            SockRef::from(&ours).send_buffer_size().unwrap()
+        };
+        let kernels = sizes(Some(0), Purpose::Ring);
+        assert_eq!(kernels, sizes(None, Purpose::Probe));
+        // The kernel doubles what it is asked for, to have room for its own books.
+        assert_eq!(sizes(None, Purpose::Ring), 2 * RING_BUFFER_BYTES as usize);
+        assert_eq!(sizes(Some(64 << 10), Purpose::Ring), 128 << 10);
+        let far = Tuning::default().of(Purpose::Ring, "192.0.2.1".parse().unwrap());
+        assert_eq!(far.buffer_bytes, None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ const FRESH: &str = "ledger.new";
 /// One line of the ledger. Fields are added, never reused.
 #[derive(Clone, PartialEq, Message)]
 struct Line {
-    #[prost(oneof = "What", tags = "1, 2, 3")]
+    #[prost(oneof = "What", tags = "1, 2, 3, 4")]
     what: Option<What>,
 }
 
@@ -36,6 +36,22 @@ enum What {
     /// The note with this id was told.
     #[prost(uint64, tag = "3")]
     Told(u64),
+    #[prost(message, tag = "4")]
+    Carried(Carried),
+}
+
+/// The notes with these ids travel in this batch. One line for all of them: half of it
+/// would leave some to a batch that says something else.
+#[derive(Clone, PartialEq, Message)]
+struct Carried {
+    #[prost(uint64, repeated, tag = "1")]
+    ids: Vec<u64>,
+    #[prost(string, tag = "2")]
+    run: String,
+    #[prost(string, tag = "3")]
+    instance: String,
+    #[prost(uint64, tag = "4")]
+    seq: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -127,8 +143,14 @@ impl Ledger {
         self.append(&acked_line(stream, up_to_seq))
     }
 
-    pub(super) fn told(&mut self, id: u64) -> io::Result<()> {
-        self.append(&Line { what: Some(What::Told(id)) })?;
+    pub(super) fn told(&mut self, ids: &[u64]) -> io::Result<()> {
+        let mut lines = ids.iter().map(|id| Line { what: Some(What::Told(*id)) });
+        lines.try_for_each(|line| self.append(&line))?;
+        self.file.sync_data()
+    }
+
+    pub(super) fn carried(&mut self, ids: &[u64], stream: &StreamKey, seq: u64) -> io::Result<()> {
+        self.append(&carried_line(ids.to_vec(), stream, seq))?;
         self.file.sync_data()
     }
 
@@ -151,7 +173,12 @@ impl Ledger {
         let acks = acked.iter().map(|(stream, up_to)| acked_line(stream, *up_to));
         let told = |kept: &Kept| kept.told.then_some(Line { what: Some(What::Told(kept.note.id)) });
         let noted = notes.kept.iter().flat_map(|kept| [Some(lost_line(&kept.note)), told(kept)]);
-        let lines: Vec<Line> = acks.chain(noted.flatten()).collect();
+        // Behind all notes: a note takes the carriers back that were lost before it.
+        let carried = notes.kept.iter().filter_map(|kept| {
+            let (stream, seq) = kept.carrier.as_ref()?;
+            Some(carried_line(vec![kept.note.id], stream, *seq))
+        });
+        let lines: Vec<Line> = acks.chain(noted.flatten()).chain(carried).collect();
         let mut bytes = Vec::new();
         for (line, number) in lines.iter().zip(1..) {
             bytes.extend(frame::encode(number, 0, &line.encode_to_vec()));
@@ -199,8 +226,9 @@ impl Replay {
                 records: lost.records,
                 exact: lost.exact,
             }),
-            What::Told(id) => {
-                self.notes.tell(id);
+            What::Told(id) => self.notes.tell(id),
+            What::Carried(Carried { ids, run, instance, seq }) => {
+                self.notes.carry(&ids, &key(run, instance), seq);
             }
         }
     }
@@ -213,6 +241,11 @@ fn key(run: String, instance: String) -> StreamKey {
 fn acked_line(stream: &StreamKey, up_to_seq: u64) -> Line {
     let (run, instance) = (stream.run.0.clone(), stream.instance.0.clone());
     Line { what: Some(What::Acked(Acked { run, instance, up_to_seq })) }
+}
+
+fn carried_line(ids: Vec<u64>, stream: &StreamKey, seq: u64) -> Line {
+    let (run, instance) = (stream.run.0.clone(), stream.instance.0.clone());
+    Line { what: Some(What::Carried(Carried { ids, run, instance, seq })) }
 }
 
 fn lost_line(note: &LossNote) -> Line {

@@ -170,15 +170,28 @@ impl Spool {
     pub fn append(&mut self, run: &RunId, records: u32, payload: &[u8]) -> Result<u64, SpoolError> {
         let stream = StreamKey { run: run.clone(), instance: self.own.instance.clone() };
         let seq = self.take_seq(&stream)?;
-        if let Err(source) = self.write(&stream, seq, records, payload) {
+        let written = self.write(&stream, seq, records, payload);
+        self.settle_append(stream, seq, records, written)
+    }
+
+    /// What a write came to: a `seq`, or a loss note.
+    fn settle_append(
+        &mut self,
+        stream: StreamKey,
+        seq: u64,
+        records: u32,
+        written: io::Result<()>,
+    ) -> Result<u64, SpoolError> {
+        if let Err(source) = written {
             let records = u64::from(records);
             let lost = Lost { records, exact: true, why: LossWhy::WriteFailed };
             self.notes.add(&stream, seq..=seq, lost);
-            return Err(SpoolError::GivenUp { run: run.clone(), seq, source });
+            return Err(SpoolError::GivenUp { run: stream.run, seq, source });
         }
-        let run = || run.clone();
-        self.sync_if_due().map_err(|source| SpoolError::NotDurable { run: run(), seq, source })?;
-        Ok(seq)
+        match self.sync_if_due() {
+            Ok(()) => Ok(seq),
+            Err(source) => Err(SpoolError::NotDurable { run: stream.run, seq, source }),
+        }
     }
 
     /// The last `seq` that a stream was given; 0 before its first batch.
@@ -276,33 +289,54 @@ impl Spool {
             return Ok(());
         }
         known.acked = up_to_seq;
+        // Before the batches go that told of them: without both the next start would tell
+        // them again.
+        let told = self.notes.arrived(stream, up_to_seq);
+        let noted = if told.is_empty() { Ok(()) } else { self.ledger.told(&told) };
         self.remove_done();
+        self.forget_told();
+        noted.map_err(SpoolError::Ledger)?;
         if self.segments.values().any(|segment| segment.stream == *stream) {
             self.ledger.acked(stream, up_to_seq).map_err(SpoolError::Ledger)?;
         }
         self.compact_if_long().map_err(SpoolError::Ledger)
     }
 
-    /// Losses that the coordinator was not told yet, oldest first. Each is offered again
-    /// until [`Spool::ack_loss`], by this process or a later one.
+    /// Losses to be told now, oldest first: [`Spool::tell_losses`] takes them. Each is
+    /// offered again, by this process or a later one, whenever the batch that tells of it is
+    /// itself given up. None while such a batch was given up and no ack came since: the way
+    /// is blocked, and every further batch would cost one of what was measured.
     #[must_use = "a loss that nobody hears of is a silent gap"]
     pub fn losses(&mut self) -> Vec<LossNote> {
         if let Err(error) = self.save_notes() {
             tracing::warn!(%error, "the spool's loss notes can't be written yet");
         }
+        if self.notes.is_stuck() && !self.pending().is_empty() {
+            return Vec::new();
+        }
         self.notes.hand_out()
     }
 
-    /// The coordinator knows of this loss for good.
+    /// Appends a batch that tells of losses. They are told for good once it is acked. Nothing
+    /// in it was measured: were it given up, no record would be lost.
     ///
     /// # Errors
-    /// When the ledger can't be written: the next process may tell it again.
-    pub fn ack_loss(&mut self, id: u64) -> Result<(), SpoolError> {
-        if self.notes.tell(id) {
-            self.ledger.told(id).map_err(SpoolError::Ledger)?;
-            self.forget_told();
-        }
-        self.compact_if_long().map_err(SpoolError::Ledger)
+    /// As [`Spool::append`].
+    pub fn tell_losses(
+        &mut self,
+        run: &RunId,
+        ids: &[u64],
+        payload: &[u8],
+    ) -> Result<u64, SpoolError> {
+        let stream = StreamKey { run: run.clone(), instance: self.own.instance.clone() };
+        let seq = self.take_seq(&stream)?;
+        // Written down first: what leaves without it is told again by the next process. If
+        // that fails the seq is used up all the same: half of it may be on the disk.
+        let written = self.ledger.carried(ids, &stream, seq).and_then(|()| {
+            self.notes.carry(ids, &stream, seq);
+            self.write(&stream, seq, 0, payload)
+        });
+        self.settle_append(stream, seq, 0, written)
     }
 
     /// When [`Spool::sync`] is due to keep the promise of [`Durability::Within`].

@@ -1,8 +1,9 @@
 //! Loss notes: which batches were given up, until somebody was told.
 //!
-//! Pure bookkeeping; the ledger keeps it on disk. A note that was told stays, silent, as
-//! long as a segment of its stream lies before it: without it the next start would take
-//! the gap for fresh damage and tell it twice.
+//! Pure bookkeeping; the ledger keeps it on disk. A note travels in a batch of the spool and
+//! is told when that batch is acked: a batch that is itself given up on the way gives its
+//! notes back. A note that was told stays, silent, as long as a segment of its stream lies
+//! before it: without it the next start would take the gap for fresh damage and tell it twice.
 
 use std::ops::RangeInclusive;
 
@@ -41,7 +42,7 @@ impl LossWhy {
 /// Batches that will never come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossNote {
-    /// For [`super::Spool::ack_loss`]; means nothing beyond this spool.
+    /// For [`super::Spool::tell_losses`]; means nothing beyond this spool.
     pub id: u64,
     pub stream: StreamKey,
     pub from_seq: u64,
@@ -57,6 +58,8 @@ pub(super) struct Kept {
     pub(super) note: LossNote,
     /// Given to the caller: may not grow any more.
     pub(super) handed_out: bool,
+    /// The batch that tells of it, while that is on its way.
+    pub(super) carrier: Option<(StreamKey, u64)>,
     /// The coordinator knows.
     pub(super) told: bool,
     /// On disk as it is here.
@@ -75,6 +78,9 @@ pub(super) struct Lost {
 pub(super) struct Notes {
     pub(super) kept: Vec<Kept>,
     last_id: u64,
+    /// A carrier was given up, and nothing was acked since: another one would go the same
+    /// way, and push out one more batch of what was measured.
+    stuck: bool,
 }
 
 impl Notes {
@@ -83,17 +89,73 @@ impl Notes {
         self.last_id = self.last_id.max(note.id);
         self.kept.retain(|kept| kept.note.id != note.id);
         // Whether it was handed out is not known any more: it may not grow.
-        self.kept.push(Kept { note, handed_out: true, told: false, saved: true });
+        self.release(&note.stream, &(note.from_seq..=note.to_seq));
+        self.kept.push(Kept { note, handed_out: true, carrier: None, told: false, saved: true });
     }
 
-    pub(super) fn tell(&mut self, id: u64) -> bool {
-        let found = self.kept.iter_mut().find(|kept| kept.note.id == id && !kept.told);
-        found.map(|kept| kept.told = true).is_some()
+    pub(super) fn tell(&mut self, id: u64) {
+        if let Some(kept) = self.kept.iter_mut().find(|kept| kept.note.id == id) {
+            kept.told = true;
+        }
+    }
+
+    /// A batch tells of these notes.
+    pub(super) fn carry(&mut self, ids: &[u64], stream: &StreamKey, seq: u64) {
+        for kept in self.kept.iter_mut().filter(|kept| ids.contains(&kept.note.id)) {
+            kept.carrier = Some((stream.clone(), seq));
+        }
+    }
+
+    /// A stream was acked up to here: notes in its batches are told. Their ids.
+    pub(super) fn arrived(&mut self, stream: &StreamKey, up_to_seq: u64) -> Vec<u64> {
+        self.stuck = false;
+        let arrived = |kept: &&mut Kept| {
+            let by_then =
+                |(carrier, seq): &(StreamKey, u64)| carrier == stream && *seq <= up_to_seq;
+            !kept.told && kept.carrier.as_ref().is_some_and(by_then)
+        };
+        let told = self.kept.iter_mut().filter(arrived);
+        told.map(|kept| {
+            kept.told = true;
+            kept.note.id
+        })
+        .collect()
+    }
+
+    /// Batches of a stream will never come: the notes in them must be told again.
+    fn release(&mut self, stream: &StreamKey, seqs: &RangeInclusive<u64>) {
+        for kept in self.kept.iter_mut().filter(|kept| !kept.told) {
+            if kept.carrier.as_ref().is_some_and(|(on, seq)| on == stream && seqs.contains(seq)) {
+                kept.carrier = None;
+                self.stuck = true;
+            }
+        }
+    }
+
+    /// After a start: notes whose batch is neither on disk nor acked are told again.
+    pub(super) fn settle_carriers(
+        &mut self,
+        is_acked: impl Fn(&StreamKey, u64) -> bool,
+        is_kept: impl Fn(&StreamKey, u64) -> bool,
+    ) {
+        for kept in &mut self.kept {
+            let Some((stream, seq)) = &kept.carrier else { continue };
+            kept.told |= is_acked(stream, *seq);
+            if !is_kept(stream, *seq) {
+                kept.carrier = None;
+            }
+        }
+    }
+
+    /// Whether telling must wait for the next ack.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck
     }
 
     /// Notes a loss. It joins the stream's latest note where they touch and nobody has
     /// seen that yet.
     pub(super) fn add(&mut self, stream: &StreamKey, seqs: RangeInclusive<u64>, lost: Lost) {
+        self.release(stream, &seqs);
         let before = self.kept.iter_mut().rev().find(|kept| kept.note.stream == *stream);
         if let Some(kept) = before
             && !kept.handed_out
@@ -116,7 +178,8 @@ impl Notes {
             exact: lost.exact,
             why: lost.why,
         };
-        self.kept.push(Kept { note, handed_out: false, told: false, saved: false });
+        let fresh = Kept { note, handed_out: false, carrier: None, told: false, saved: false };
+        self.kept.push(fresh);
         if self.kept.len() > NOTES_MAX {
             // Its gap stays visible: the coordinator sees a seq that never came.
             self.kept.remove(0);
@@ -127,9 +190,10 @@ impl Notes {
         self.kept.iter().any(|kept| !kept.saved)
     }
 
-    /// Notes nobody was told of yet, in the order they were made.
+    /// Notes that no batch carries yet, in the order they were made.
     pub(super) fn hand_out(&mut self) -> Vec<LossNote> {
-        let untold = self.kept.iter_mut().filter(|kept| !kept.told && kept.saved);
+        let untold =
+            self.kept.iter_mut().filter(|kept| !kept.told && kept.saved && kept.carrier.is_none());
         untold
             .map(|kept| {
                 kept.handed_out = true;

@@ -51,6 +51,7 @@ impl Recovery {
             recovery.explain(stream);
         }
         recovery.drop_given_up();
+        recovery.settle_carriers();
         Ok(recovery)
     }
 
@@ -125,6 +126,17 @@ impl Recovery {
         }
         let last_good_seq = next_seq.saturating_sub(1);
         self.found.push(Found::TornTail { stream: stream.clone(), last_good_seq, bytes });
+    }
+
+    fn settle_carriers(&mut self) {
+        let (acked, segments) = (&self.acked, &self.segments);
+        self.notes.settle_carriers(
+            |stream, seq| acked.get(stream).is_some_and(|up_to| seq <= *up_to),
+            |stream, seq| {
+                let mut of_stream = segments.values().filter(|s| s.stream == *stream);
+                of_stream.any(|segment| segment.frames.iter().any(|frame| frame.seq == seq))
+            },
+        );
     }
 
     /// Batches that were given up, noted, and then not removed before the end.

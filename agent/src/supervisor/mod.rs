@@ -169,7 +169,7 @@ impl Supervisor {
                 self.step_lease(event);
                 self.say_idle_if_stopped();
             }
-            Some(Kind::Finish(finish)) if self.is_run(&finish.run_id) => self.end_run(),
+            Some(Kind::Finish(finish)) if self.is_run(&finish.run_id) => self.finish(),
             // Clock probes and the opening are the session's own.
             _ => {}
         }
@@ -200,6 +200,9 @@ impl Supervisor {
         self.end_phase_if_due(now_ns);
         self.kill_overdue(now_ns);
         self.prepare_postponed();
+        if self.run.as_ref().is_some_and(|run| run.finishing) && self.all_idle() {
+            self.end_run();
+        }
         if self.abandoning && self.all_idle() {
             self.abandoning = false;
             self.abandon_workers();

@@ -367,6 +367,20 @@ impl Supervisor {
         self.say(v1::agent_message::Kind::Idle(v1::Idle { run_id, at_ns, why }));
     }
 
+    /// The run is over. A coordinator that was started again may say so while a lost lease
+    /// is still held or ramps down: dropping a hall at once is itself a load rejection.
+    pub(super) fn finish(&mut self) {
+        if self.all_idle() {
+            self.end_run();
+            return;
+        }
+        self.postponed = None;
+        if let Some(run) = &mut self.run {
+            run.finishing = true;
+        }
+        self.step_lease(lease::Event::Stop { ramp_ns: None });
+    }
+
     /// Our part in the run is over: workers end, what is left lies in the spool.
     pub(super) fn end_run(&mut self) {
         self.postponed = None;

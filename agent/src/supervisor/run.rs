@@ -36,6 +36,8 @@ pub(super) struct Run {
     /// Why a stop was asked for; Idle is owed until it is said.
     pub(super) stopping: Option<String>,
     pub(super) idle_said: bool,
+    /// It ends as soon as its heat is down.
+    pub(super) finishing: bool,
     pub(super) prepared_said: bool,
     pub(super) data_address: String,
     pub(super) injected: bool,
@@ -53,6 +55,7 @@ impl Run {
             tripped: BTreeSet::new(),
             stopping: None,
             idle_said: false,
+            finishing: false,
             prepared_said: false,
             data_address: String::new(),
             injected: false,

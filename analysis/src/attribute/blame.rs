@@ -19,7 +19,9 @@ const CLOCK_USUAL: f64 = 0.01;
 
 /// What the signs say.
 pub(crate) fn kind(group: &Group) -> (FindingKind, Blame) {
-    let bad = |signal| group.moved(signal).is_some_and(|effect| effect.z >= CLEAR_Z);
+    let bad = |signal| {
+        signal == group.lead || group.moved(signal).is_some_and(|effect| effect.z >= CLEAR_Z)
+    };
     let warm = [Signal::Temp, Signal::RTh, Signal::Supply, Signal::ThermalThrottle];
     let braked = bad(Signal::Brake) || bad(Signal::PowerLimit);
     let clock = group.moved(Signal::Clock).map_or(0.0, |effect| effect.difference);

@@ -29,6 +29,10 @@ const GROUPS_MAX: usize = 12;
 /// Log-likelihood within which an alternative is not excluded: its odds against the best
 /// are then better than 1 to 20.
 const UNDECIDED: f64 = 3.0;
+/// Adjusted p that each of two faults must pass with the other explained away, where neither
+/// passes the gate alone: each widens the shuffles that the other is held against. Stricter
+/// than the gate, because the pair was chosen from many.
+const PAIR_P: f64 = 0.01;
 /// Contrasts below this never pass the gate (the 95 % point of the largest of four
 /// independent ones is 2.2): the shuffles are spared.
 const HOPELESS: f64 = 2.2;
@@ -67,16 +71,17 @@ pub(crate) fn attribute(site: &Site, panel: &Panel, floors: &Floors, seed: u64) 
     let classes = rows.seated(classes);
     let mut residuals: Vec<Values> = rows.residuals(panel);
     let mut suspicions: Vec<Suspicion> = Vec::new();
-    for round in 0..GROUPS_MAX {
-        let round_seed = seed.wrapping_add(round as u64);
-        let Some(suspicion) = suspect(&classes, &rows, &residuals, floors, round_seed) else {
-            break;
-        };
-        if suspicions.iter().any(|known| known.class == suspicion.class) {
+    let search = Search { classes: &classes, rows: &rows, seed };
+    while suspicions.len() < GROUPS_MAX {
+        let found = search.next(&residuals, floors.q_value_most);
+        let known = |one: &Suspicion| suspicions.iter().any(|other| other.class == one.class);
+        if found.is_empty() || found.iter().any(known) {
             break;
         }
-        effect::explain_away(&mut residuals, &suspicion.class);
-        suspicions.push(suspicion);
+        for suspicion in found {
+            effect::explain_away(&mut residuals, &suspicion.class);
+            suspicions.push(suspicion);
+        }
     }
     attribution.groups = group::weigh(panel, floors, &rows, suspicions);
     attribution.explained = explained(panel, &attribution.groups);
@@ -143,36 +148,57 @@ fn too_few(site: &Site, panel: &Panel, classes: &[Class]) -> Vec<DomainIx> {
         .collect()
 }
 
-/// The class that explains most, if chance does not.
-fn suspect(
-    classes: &[Class],
-    rows: &Rows,
-    residuals: &[Values],
-    floors: &Floors,
+/// One look at the residuals for whatever explains most.
+struct Search<'a> {
+    classes: &'a [Class],
+    rows: &'a Rows,
     seed: u64,
-) -> Option<Suspicion> {
-    let scores = Scores::new(residuals);
-    let own: Vec<usize> = (0..scores.len()).collect();
-    let contrasts: Vec<[f64; Signal::COUNT]> =
-        classes.iter().map(|class| scores.contrast(class, &own)).collect();
-    let (at, lead, observed) = largest(&contrasts)?;
-    if observed < HOPELESS {
-        return None;
+}
+
+impl Search<'_> {
+    /// The class that explains most, if chance does not; else two that each pass with the
+    /// other explained away.
+    fn next(&self, residuals: &[Values], q_value_most: f64) -> Vec<Suspicion> {
+        let Some(first) = self.best(residuals) else { return Vec::new() };
+        if first.chance.adjusted <= q_value_most {
+            return vec![first];
+        }
+        let without = |class: &Class| {
+            let mut residuals = residuals.to_vec();
+            effect::explain_away(&mut residuals, class);
+            self.best(&residuals).filter(|other| other.chance.adjusted <= PAIR_P)
+        };
+        let Some(second) = without(&first.class) else { return Vec::new() };
+        match without(&second.class) {
+            Some(again) if again.class == first.class => vec![again, second],
+            _ => Vec::new(),
+        }
     }
-    let chance = permute::chance(&scores, classes, &rows.strata, (at, lead, observed), seed);
-    if chance.adjusted > floors.q_value_most {
-        return None;
+
+    /// The class that explains most, and what chance says to that.
+    fn best(&self, residuals: &[Values]) -> Option<Suspicion> {
+        let (classes, scores) = (self.classes, Scores::new(residuals));
+        let own: Vec<usize> = (0..scores.len()).collect();
+        let contrasts: Vec<[f64; Signal::COUNT]> =
+            classes.iter().map(|class| scores.contrast(class, &own)).collect();
+        let (at, lead, observed) = largest(&contrasts)?;
+        if observed < HOPELESS {
+            return None;
+        }
+        let strata = &self.rows.strata;
+        let chance = permute::chance(&scores, classes, strata, (at, lead, observed), self.seed);
+        let limit = chance.limit.min(observed);
+        let gains: Vec<f64> =
+            contrasts.iter().map(|contrast| gain(&scores, contrast, limit)).collect();
+        let best = (0..classes.len()).max_by(|a, b| gains[*a].total_cmp(&gains[*b]))?;
+        let alternatives = (0..classes.len())
+            .filter(|other| *other != best && gains[*other] >= gains[best] - UNDECIDED)
+            .map(|other| classes[other].clone())
+            .collect();
+        let lead = strongest(&contrasts[best]);
+        let contrast = contrasts[best][lead.index()];
+        Some(Suspicion { class: classes[best].clone(), alternatives, lead, chance, contrast })
     }
-    let gains: Vec<f64> =
-        contrasts.iter().map(|contrast| gain(&scores, contrast, chance.limit)).collect();
-    let best = (0..classes.len()).max_by(|a, b| gains[*a].total_cmp(&gains[*b]))?;
-    let alternatives = (0..classes.len())
-        .filter(|other| *other != best && gains[*other] >= gains[best] - UNDECIDED)
-        .map(|other| classes[other].clone())
-        .collect();
-    let lead = strongest(&contrasts[best]);
-    let contrast = contrasts[best][lead.index()];
-    Some(Suspicion { class: classes[best].clone(), alternatives, lead, chance, contrast })
 }
 
 fn largest(contrasts: &[[f64; Signal::COUNT]]) -> Option<(usize, Signal, f64)> {

@@ -100,7 +100,9 @@ fn effect(accused: &Accused) -> Option<Effect> {
     let residual = accused.signs.residual(signal)?;
     let value = accused.device.values[signal.index()]?;
     let (relative, absolute) = if signal.is_relative() {
-        (Some(residual), Some(value - value / (1.0 + residual)))
+        // A value of nothing says nothing about the middle that it was compared with.
+        let middle = Some(value / (1.0 + residual)).filter(|middle| middle.is_finite());
+        (Some(residual), middle.map(|middle| value - middle))
     } else {
         (None, Some(residual))
     };

@@ -9,6 +9,7 @@ mod data_plane;
 mod device_error;
 mod device_slow;
 mod devices;
+mod fleet_shift;
 mod host_io;
 mod instrument;
 mod node_lost;
@@ -21,9 +22,10 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 11] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 13] = [
     building::testify,
     devices::testify,
+    fleet_shift::testify,
     host_io::testify,
     sdc::testify,
     device_slow::testify,
@@ -33,6 +35,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 11] = [
     instrument::testify,
     crate::meters::testify,
     crate::gates::testify,
+    crate::fabric::testify,
 ];
 
 /// All findings, the worst first, numbered.

@@ -6,8 +6,7 @@ use crate::panel::{PanelDevice, Signal};
 
 use super::cohort;
 
-/// Least clock beside the likes' least clock below which a device throttled, as a ratio.
-/// Healthy V100s under one load stay within 2 %; throttled ones fall to a quarter.
+/// Dip of the clock beside the likes' dip below which a device throttled, as a ratio. Healthy V100s under one load stay within 2 %; throttled ones fall to a quarter.
 const THROTTLED_CLOCK: f64 = 0.93;
 /// Thermal resistance beyond the cohort's middle that no healthy device has, as a share;
 /// the same limit as the built-in gate.
@@ -87,13 +86,14 @@ impl<'a> Signs<'a> {
             self.bad_by(Signal::ThermalThrottle) >= Signal::ThermalThrottle.floor(floors);
         let usual_clock = self.bad_by(Signal::Clock) <= USUAL_CLOCK;
         let sure = case.panel.is_load_equal();
-        if (throttles && (warm || hot_once)) || (dipped && hot_once) {
+        let compared = self.device.cohort >= cohort::LEAST_MEMBERS;
+        if compared && ((throttles && (warm || hot_once)) || (dipped && hot_once)) {
             return Some((Pattern::Throttled, true));
         }
         if warm && believed(Signal::Power) {
             return Some((Pattern::Throttled, sure));
         }
-        if believed(Signal::RTh) && self.bad_by(Signal::RTh) >= BAD_CONTACT {
+        if warm && believed(Signal::RTh) && self.bad_by(Signal::RTh) >= BAD_CONTACT {
             return Some((Pattern::BadContact, sure));
         }
         if doubted(Signal::Temp) || (warm && !usual_clock && doubted(Signal::Perf)) {
@@ -133,7 +133,7 @@ impl<'a> Signs<'a> {
             ));
         }
         if let Some((clock, ratio)) = self.device.clock_min.filter(|(_, r)| *r < THROTTLED_CLOCK) {
-            let percent = 100.0 * (ratio - 1.0);
+            let percent = 100.0 * (1.0 - ratio);
             lines
                 .push(format!("least clock {clock:.0} MHz ({percent:+.0} % against like devices)"));
         }

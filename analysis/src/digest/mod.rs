@@ -9,6 +9,7 @@ pub mod device;
 pub mod events;
 pub mod fabric;
 pub mod meters;
+pub mod pairs;
 pub mod sequence;
 pub mod series;
 pub mod sketch;
@@ -20,15 +21,16 @@ use std::collections::BTreeMap;
 
 use model::plan::{PhaseKind, Plan};
 use model::record::{Event, Record, Records};
-use model::table::MeterRow;
+use model::table::{MeterRow, PairRow};
 use model::{NodeName, RunFacts, SampleColumns};
 
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
 use meters::Meters;
+use pairs::Pairs;
 use stream::Stream;
-use telemetry::Telemetry;
+use telemetry::{Fold, Telemetry};
 
 /// Frozen evidence: all that the judge looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +49,10 @@ pub struct Seen {
     pub collectives: BTreeMap<CollectiveKey, Ranks>,
     /// Readings of the building, from tables and from agents.
     pub meters: Meters,
-    /// Rows of sample tables.
+    /// What sensors said: rows of sample tables and samples of agents.
     pub telemetry: Telemetry,
+    /// Rows of pair tables.
+    pub pairs: Pairs,
 }
 
 /// What one node said about itself.
@@ -76,6 +80,7 @@ pub struct Digest {
     /// so that no agent can make the evidence grow.
     phases: BTreeMap<String, PhaseKind>,
     seen: Seen,
+    samples: Fold,
 }
 
 impl Digest {
@@ -83,7 +88,7 @@ impl Digest {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let phases = plan.phases.iter().map(|phase| (phase.name.clone(), phase.kind)).collect();
-        Self { phases, seen: Seen::default() }
+        Self { phases, seen: Seen::default(), samples: Fold::default() }
     }
 
     /// Counts one batch; a batch that is here already (same instance, same seq) falls away.
@@ -105,12 +110,17 @@ impl Digest {
 
     /// Counts rows of a table of samples.
     pub fn add_samples(&mut self, columns: &SampleColumns) {
-        self.seen.telemetry.add_columns(columns);
+        self.samples.add_columns(columns);
     }
 
     /// Counts rows of a table of meters.
     pub fn add_meters(&mut self, rows: &[MeterRow]) {
         self.seen.meters.add_rows(rows);
+    }
+
+    /// Counts rows of a table of pairs.
+    pub fn add_pairs(&mut self, rows: &[PairRow]) {
+        self.seen.pairs.add(rows);
     }
 
     /// Adds another digest of the same plan.
@@ -120,13 +130,15 @@ impl Digest {
     pub fn merge(&mut self, other: Self) -> Result<(), Overlap> {
         self.refuse_overlap(&other)?;
         self.seen.merge(other.seen);
+        self.samples.merge(other.samples);
         Ok(())
     }
 
     /// Freezes what was seen, beside what the coordinator knows.
     #[must_use]
     pub fn finish(self, facts: RunFacts) -> Evidence {
-        Evidence { facts, seen: self.seen }
+        let telemetry = self.samples.freeze();
+        Evidence { facts, seen: Seen { telemetry, ..self.seen } }
     }
 
     fn add_record(&mut self, batch: &Records, record: &Record) {
@@ -134,6 +146,8 @@ impl Digest {
         match record {
             Record::Sample(sample) => {
                 self.device(node, sample.device, &sample.phase).sensors.add(sample);
+                let phase = self.phase(&sample.phase);
+                self.samples.add_sample(&node.0, &phase, sample);
             }
             Record::Work(work) => {
                 let steady = matches!(self.phases.get(&work.phase), Some(PhaseKind::Hold));
@@ -232,7 +246,7 @@ impl Seen {
             }
         }
         self.meters.merge(other.meters);
-        self.telemetry.merge(other.telemetry);
+        self.pairs.merge(other.pairs);
     }
 }
 

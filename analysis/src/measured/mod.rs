@@ -6,6 +6,7 @@
 mod devices;
 mod fabric;
 pub(crate) mod skew;
+mod tables;
 
 use model::finding::Suspect;
 use model::report::Measured;
@@ -17,6 +18,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = devices::measured(case);
     lines.extend(fabric::measured(case));
     lines.extend(skew::measured(case));
+    lines.extend(tables::measured(case));
     lines.extend(crate::meters::measured(case));
     // No number that JSON can't say: a rate of nothing over nothing is no measurement.
     lines.retain(|line| line.value.is_finite());

@@ -54,6 +54,7 @@ pub(super) fn build(plan: &Plan, site: Option<&Site>, telemetry: &Telemetry) -> 
             panel.devices.push(device);
         }
     }
+    panel.loaded.clone_from(&phases.loaded);
     let blocks = shared_blocks(&panel);
     compare_cells(&mut panel, &blocks);
     compare_extremes(&mut panel);
@@ -76,9 +77,12 @@ fn nodes(site: Option<&Site>, telemetry: &Telemetry) -> Vec<PanelNode> {
     names.into_iter().map(node).collect()
 }
 
+/// A device and its cells.
+pub(crate) type Located<'a> = (&'a DeviceKey, Cow<'a, BTreeMap<CellKey, Cell>>);
+
 /// Every device once: rows without a location join the device of their UUID where other rows
 /// say where it is.
-fn located(telemetry: &Telemetry) -> Vec<(&DeviceKey, Cow<'_, BTreeMap<CellKey, Cell>>)> {
+pub(crate) fn located(telemetry: &Telemetry) -> Vec<Located<'_>> {
     let places =
         telemetry.devices().filter(|(key, _)| !key.node.is_empty() && !key.uuid.is_empty());
     let places: BTreeMap<&str, &DeviceKey> =
@@ -102,7 +106,7 @@ fn located(telemetry: &Telemetry) -> Vec<(&DeviceKey, Cow<'_, BTreeMap<CellKey, 
 }
 
 /// Whether an index tells devices of one node apart: some profilers say 0 for all of them.
-fn slots_hold(telemetry: &Telemetry) -> bool {
+pub(crate) fn slots_hold(telemetry: &Telemetry) -> bool {
     let mut seen: BTreeMap<(&str, u32), &str> = BTreeMap::new();
     telemetry
         .devices()
@@ -172,7 +176,7 @@ fn device(
 }
 
 /// `node/index`; by its UUID where the index says nothing, alone where the place is unknown.
-fn suspect(key: &DeviceKey, slots_hold: bool) -> Suspect {
+pub(crate) fn suspect(key: &DeviceKey, slots_hold: bool) -> Suspect {
     let id = match (key.node.as_str(), key.uuid.as_str()) {
         ("", "") => format!("unknown/{}", key.device),
         ("", uuid) => uuid.to_owned(),
@@ -290,23 +294,31 @@ fn residual(signal: Signal, value: Option<f64>, middle: Option<f64>) -> Option<f
     (middle > 0.0).then(|| value / middle - 1.0)
 }
 
-/// Least clocks and greatest temperatures beside those of like devices in the same slot.
+/// Dips of the clock below a device's own usual clock, and greatest temperatures, beside
+/// those of like devices in the same slot.
 fn compare_extremes(panel: &mut Panel) {
     let slots = shared_slots(panel);
     let cohort = |device: &PanelDevice| {
         let slot = device.slot.filter(|slot| slots.contains(&(device.model.clone(), *slot)));
         (device.model.clone(), slot)
     };
+    // Silicon that is slow throughout does not dip.
+    let dip = |device: &PanelDevice| {
+        let usual = device.values[Signal::Clock.index()].filter(|usual| *usual > 0.0);
+        device.clock_min.map(|(clock, _)| usual.map_or(1.0, |usual| clock / usual))
+    };
     let mut pools: BTreeMap<(String, Option<u32>), (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for device in &panel.devices {
         let pool = pools.entry(cohort(device)).or_default();
-        pool.0.extend(device.clock_min.map(|(clock, _)| clock));
+        pool.0.extend(dip(device));
         pool.1.extend(device.temp_max.map(|(temp, _)| temp));
     }
     for device in &mut panel.devices {
-        let (clocks, temps) = &pools[&cohort(device)];
-        if let (Some((clock, ratio)), Some(middle)) = (&mut device.clock_min, median(clocks)) {
-            *ratio = if middle > 0.0 { *clock / middle } else { 1.0 };
+        let (dips, temps) = &pools[&cohort(device)];
+        let usual_dip = median(dips).filter(|dip| *dip > 0.0);
+        let own_dip = dip(device);
+        if let Some((_, ratio)) = &mut device.clock_min {
+            *ratio = own_dip.zip(usual_dip).map_or(1.0, |(own, usual)| own / usual);
         }
         if let (Some((temp, above)), Some(middle)) = (&mut device.temp_max, median(temps)) {
             *above = *temp - middle;

@@ -25,7 +25,8 @@ pub struct PanelDevice {
     pub sigmas: Values,
     /// How many likes it was compared with, itself included.
     pub cohort: usize,
-    /// Least clock seen, and its ratio to the likes' middle least clock.
+    /// Least clock seen; and how deep it dips below the device's own usual clock, as a ratio
+    /// to its likes' dip.
     pub clock_min: Option<(f64, f64)>,
     /// Greatest temperature seen, and how far above the likes' middle.
     pub temp_max: Option<(f64, f64)>,

@@ -11,9 +11,12 @@ mod node;
 mod reference;
 pub mod signal;
 
+pub(crate) use build::{Located, located, slots_hold, suspect};
 pub use device::{CellResidual, PanelDevice};
 pub use node::PanelNode;
 pub use signal::{Physics, Signal};
+
+use std::collections::BTreeSet;
 
 use model::plan::Plan;
 use model::site::Site;
@@ -36,6 +39,8 @@ pub struct Panel {
     pub power_spread: Option<f64>,
     /// Whether most nodes were measured at the same time, phase by phase.
     pub concurrent: bool,
+    /// Phases of steady load: residuals are made from these.
+    pub loaded: BTreeSet<String>,
     /// Rows of nodes that the site does not know.
     pub strangers: Vec<String>,
 }

@@ -461,6 +461,18 @@ fn a_good_meter_counts_and_a_suspect_one_does_not() {
     }
 }
 
+#[test]
+fn samples_on_a_clock_that_nobody_knows_are_told() {
+    let report = after(3, |s| {
+        for facts in s.facts.nodes.values_mut().skip(2) {
+            facts.clock_unknown = true;
+        }
+    });
+    let told = report.not_measured.iter().find(|line| line.what == "sample_times").unwrap();
+    assert!(told.why.ends_with("rows of n3"), "{}", told.why);
+    assert!(!is_open(&after(3, |_| {}), "sample_times"));
+}
+
 fn remove(s: &mut Scenario, which: impl Fn(&Record) -> bool, only: Option<&str>) {
     for batch in &mut s.batches {
         if only.is_none_or(|name| batch.node.0 == name) {

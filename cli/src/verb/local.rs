@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use agent::state_dir::default_state_dir;
 use coordinator::{Config, Coordinator};
 use proto::v1;
 
@@ -14,7 +15,6 @@ use crate::client::connect;
 use crate::failure::Failure;
 use crate::options::{LocalOptions, Target};
 use crate::plan_source;
-use crate::state_dir::default_state_dir;
 
 /// Agents that were told to end get this long beyond their ramp.
 const LEAVE_GRACE: Duration = Duration::from_secs(5);

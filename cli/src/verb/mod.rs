@@ -1,11 +1,16 @@
 //! One verb a file.
 
 pub mod agents;
+pub mod analyze;
+pub mod compare;
 pub mod local;
+pub mod rehearse;
 pub mod report;
 pub mod resume;
+pub mod review;
 pub mod run;
 pub mod runs;
 pub mod serve;
+pub mod site;
 pub mod stop;
 pub mod watch;

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agent::state_dir::default_state_dir;
 use coordinator::store::Catalogue;
 
 use crate::client::connect;
 use crate::failure::Failure;
 use crate::follow;
 use crate::options::{Format, ReportOptions, Target};
-use crate::state_dir::default_state_dir;
 
 /// Prints the report of a run and exits with the run's code.
 ///
@@ -30,7 +30,7 @@ pub async fn run(options: ReportOptions) -> Result<ExitCode, Failure> {
 }
 
 /// A folder or file as it is; else the run of a state directory with that id or beginning.
-fn locate(run: &str, state_dir: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn locate(run: &str, state_dir: &Path) -> Result<PathBuf, Failure> {
     let path = Path::new(run);
     if path.exists() {
         return Ok(path.to_owned());

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent::state_dir::default_state_dir;
 use coordinator::{Config, Coordinator};
 use proto::channel::check_plain_text;
 use tokio::net::TcpListener;
@@ -11,7 +12,6 @@ use tokio::net::TcpListener;
 use crate::failure::Failure;
 use crate::options::ServeOptions;
 use crate::output;
-use crate::state_dir::default_state_dir;
 
 /// After a signal the active run is ramped down; this long beyond the ramp it may take.
 const LEAVE_GRACE: Duration = Duration::from_secs(30);

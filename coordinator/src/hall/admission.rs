@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use model::plan::{Plan, Selector};
 use model::site::{Family, Site};
 use proto::v1;
+use tokio::sync::oneshot;
 
 use super::agent::send;
 use super::{Active, Hall, Inner};
 use crate::run::{RunMachine, members_of, phase_specs};
-use crate::store::{JournalEntry, Planned, PlannedDevice, RunRow};
+use crate::store::{Durable, JournalEntry, Planned, PlannedDevice, RunRow};
 
 /// A run that was asked for and checked as far as its documents go.
 #[derive(Debug, Clone)]
@@ -55,32 +56,30 @@ impl Hall {
         admission: Admission,
     ) -> Result<(String, Vec<String>), SubmitError> {
         let now_ns = self.clock.now_ns();
-        let (active, created, warnings) = {
-            let inner = self.lock();
-            if let Some(active) = &inner.active {
-                return Err(SubmitError::Busy(active.run.clone()));
-            }
-            self.compose(&inner, admission, now_ns)?
+        let (active, created, warnings, turn) = {
+            let mut inner = self.lock();
+            let (active, created, warnings) = self.compose(&inner, admission, now_ns)?;
+            let failed =
+                RunRow { state: "failed".to_owned(), ended_ns: now_ns, ..active.row(&self.config) };
+            let turn = Turn::take(self, &mut inner, failed)?;
+            (active, created, warnings, turn)
         };
         let run = active.run.clone();
-        let durable = self.writer.journal_durable(&run, now_ns, created);
-        durable
-            .await
-            .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
-            .map_err(|error| SubmitError::Store(error.to_string()))?;
-        self.begin(active)?;
+        stored(self.writer.journal_durable(&run, now_ns, created)).await?;
+        self.begin(active, turn).await?;
         Ok((run, warnings))
     }
 
-    /// Makes a composed run the active one.
-    pub(crate) fn begin(&self, active: Active) -> Result<(), SubmitError> {
+    /// Makes a composed run the active one, once its line in the catalogue is durable: by
+    /// that line a coordinator that is started again knows what it must suspend.
+    async fn begin(&self, active: Active, mut turn: Turn<'_>) -> Result<(), SubmitError> {
+        turn.written = true;
+        let durable = self.put_durably(&mut self.lock(), active.row(&self.config));
+        stored(durable).await?;
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
-        if let Some(other) = &inner.active {
-            return Err(SubmitError::Busy(other.run.clone()));
-        }
-        let row = active.row(&self.config);
-        inner.catalogue.put(&row).map_err(|error| SubmitError::Store(error.to_string()))?;
+        turn.used = true;
+        inner.starting = None;
         let actions = inner.active.insert(active).machine.begin(now_ns);
         for action in actions {
             self.act(&mut inner, now_ns, action);
@@ -168,22 +167,18 @@ impl Hall {
     /// When the run is not suspended, cannot be read, or no node of it is here.
     pub(crate) async fn resume(&self, run: &str, who: &str) -> Result<Resumed, SubmitError> {
         let row = self.suspended_row(run)?;
+        let turn = Turn::take(self, &mut self.lock(), row.clone())?;
         let (mut active, phase) = crate::recovery::rebuild(self, &row)?;
         active.started_ns = row.started_ns;
         let name = active.specs.get(phase).map(|spec| spec.name.clone()).unwrap_or_default();
         let entry = JournalEntry::Resumed { who: who.to_owned(), phase };
-        let durable = self.writer.journal_durable(&row.run, self.clock.now_ns(), entry);
-        durable
-            .await
-            .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
-            .map_err(|error| SubmitError::Store(error.to_string()))?;
-        self.begin(active)?;
+        stored(self.writer.journal_durable(&row.run, self.clock.now_ns(), entry)).await?;
+        self.begin(active, turn).await?;
         Ok(Resumed { run: row.run, phase, name })
     }
 
     fn suspended_row(&self, run: &str) -> Result<RunRow, SubmitError> {
-        let inner = self.lock();
-        let rows = inner.catalogue.runs().map_err(|e| SubmitError::Store(e.to_string()))?;
+        let rows = self.runs();
         rows.into_iter()
             .rev()
             .find(|row| row.state == "suspended" && (run.is_empty() || row.run == run))
@@ -221,19 +216,69 @@ impl Hall {
         let row = self.suspended_row(run).map_err(|_| {
             SubmitError::Refused("no such run is active: see `loadbank runs`".to_owned())
         })?;
+        let asked = JournalEntry::StopAsked { who: who.to_owned(), drop };
+        self.writer.journal(&row.run, now_ns, asked);
         let entry = JournalEntry::Ended { how: "stopped".to_owned(), why: who.to_owned() };
         self.writer.journal(&row.run, now_ns, entry);
         let ended = RunRow { state: "stopped".to_owned(), ended_ns: now_ns, ..row };
         let mut inner = self.lock();
-        inner.catalogue.put(&ended).map_err(|e| SubmitError::Store(e.to_string()))?;
-        // Its agents kept recording, in case that it would be resumed.
+        self.put(&mut inner, ended.clone());
+        // Its agents kept recording, in case that it would be resumed; those whose lease is
+        // not lost yet still heat. A Finish ramps; a drop must be said.
+        let ramp_ms = self.config.ramp.as_millis() as u32;
+        let (run_id, why) = (ended.run.clone(), format!("stopped by {who}"));
+        let stop = v1::Stop { run_id: run_id.clone(), drop, ramp_ms, why };
         for agent in inner.agents.values_mut() {
-            let finish = v1::Finish { run_id: ended.run.clone() };
+            send(agent, v1::coordinator_message::Kind::Stop(stop.clone()));
+            let finish = v1::Finish { run_id: run_id.clone() };
             send(agent, v1::coordinator_message::Kind::Finish(finish));
         }
         let _ = self.judging.send(ended.run.clone());
         Ok((ended.run, ended.state))
     }
+}
+
+/// The right to begin the next run, held while its record becomes durable. Whoever asked
+/// may be gone before that: then the right is given back, and the run's line with it.
+struct Turn<'a> {
+    hall: &'a Hall,
+    /// The run's line if it does not begin.
+    otherwise: RunRow,
+    /// The line says already that it runs.
+    written: bool,
+    used: bool,
+}
+
+impl<'a> Turn<'a> {
+    fn take(hall: &'a Hall, inner: &mut Inner, otherwise: RunRow) -> Result<Self, SubmitError> {
+        let active = inner.active.as_ref().map(|active| active.run.clone());
+        if let Some(other) = active.or_else(|| inner.starting.clone()) {
+            return Err(SubmitError::Busy(other));
+        }
+        inner.starting = Some(otherwise.run.clone());
+        Ok(Self { hall, otherwise, written: false, used: false })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.used {
+            return;
+        }
+        let mut inner = self.hall.lock();
+        inner.starting = None;
+        if self.written {
+            self.hall.put(&mut inner, self.otherwise.clone());
+            let _ = self.hall.judging.send(self.otherwise.run.clone());
+        }
+    }
+}
+
+async fn stored(durable: oneshot::Receiver<Durable>) -> Result<(), SubmitError> {
+    durable
+        .await
+        .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
+        .map_err(|error| SubmitError::Store(error.to_string()))
 }
 
 /// The nodes of the run: those of the site that any phase selects, or every agent here.

@@ -12,8 +12,9 @@ mod status;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use model::facts::LossReason;
 use proto::v1;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) use active::Active;
 pub(crate) use admission::{Admission, SubmitError};
@@ -23,7 +24,7 @@ pub(crate) use agent::{Agent, SessionId};
 use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
 use crate::run::{Action, End, Event, GO_LEAD_NS, State};
-use crate::store::{Catalogue, JournalEntry, NodeClock, RunRow, StoreError, Writer};
+use crate::store::{Catalogue, Durable, JournalEntry, NodeClock, RunRow, StoreError, Writer};
 use agent::{send, to_wire};
 
 /// An answer is followed by the next probe, so often: both processes are awake then, and the
@@ -34,6 +35,8 @@ const PROBES_FOLLOWING: u32 = 3;
 #[derive(Clone)]
 pub(crate) struct Hall {
     inner: Arc<Mutex<Inner>>,
+    /// Made at this start: agents tell by it whether they came back to the same process.
+    pub instance: Arc<str>,
     pub clock: CoordinatorClock,
     pub config: Arc<Config>,
     pub writer: Writer,
@@ -46,8 +49,19 @@ pub(crate) struct Hall {
 pub(crate) struct Inner {
     pub(crate) agents: BTreeMap<String, Agent>,
     pub(crate) active: Option<Active>,
-    pub(crate) catalogue: Catalogue,
+    /// Every run's line, as the writer has it or will have it. Here nobody waits for a disk.
+    pub(crate) runs: BTreeMap<String, RunRow>,
+    /// The run that will be active once its record is durable.
+    pub(crate) starting: Option<String>,
     next_session: u64,
+}
+
+impl Inner {
+    pub(crate) fn runs_by_age(&self) -> Vec<RunRow> {
+        let mut rows: Vec<RunRow> = self.runs.values().cloned().collect();
+        rows.sort_by(|a, b| (a.started_ns, &a.run).cmp(&(b.started_ns, &b.run)));
+        rows
+    }
 }
 
 impl Hall {
@@ -60,12 +74,15 @@ impl Hall {
         judging: mpsc::UnboundedSender<String>,
     ) -> Result<Self, StoreError> {
         let catalogue = Catalogue::open(&config.state_dir)?;
+        let runs = catalogue.runs()?.into_iter().map(|row| (row.run.clone(), row)).collect();
         let config = Arc::new(config);
         let folders = config.clone();
-        let writer = Writer::start(move |run| folders.folder_of(run));
-        let inner = Inner { agents: BTreeMap::new(), active: None, catalogue, next_session: 1 };
+        let writer = Writer::start(catalogue, move |run| folders.folder_of(run));
+        let inner =
+            Inner { agents: BTreeMap::new(), active: None, runs, starting: None, next_session: 1 };
         Ok(Self {
             inner: Arc::new(Mutex::new(inner)),
+            instance: uuid::Uuid::new_v4().to_string().into(),
             clock: CoordinatorClock::start(),
             config,
             writer,
@@ -118,8 +135,8 @@ impl Hall {
         }
         agent.outbox = None;
         if let Some(why) = goodbye {
-            let event =
-                Event::Gone { node: node.to_owned(), why: format!("its agent left: {why}") };
+            let (node, why) = (node.to_owned(), format!("its agent left: {why}"));
+            let event = Event::Gone { node, reason: LossReason::AgentLeft, why };
             self.step(&mut inner, now_ns, event);
         }
     }
@@ -172,27 +189,35 @@ impl Hall {
         }
     }
 
-    /// Every run of the catalogue, oldest first.
-    ///
-    /// # Errors
-    /// When the catalogue is damaged.
-    pub(crate) fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
-        self.lock().catalogue.runs()
+    /// Every run, oldest first.
+    pub(crate) fn runs(&self) -> Vec<RunRow> {
+        self.lock().runs_by_age()
     }
 
-    /// Writes a judged run's verdict into the catalogue.
+    /// Changes a run's line: at once here, and on the disk behind the journal entries that
+    /// were written before.
+    pub(crate) fn put(&self, inner: &mut Inner, row: RunRow) {
+        drop(self.put_durably(inner, row));
+    }
+
+    /// As [`Hall::put`]; the receiver hears when it is durable.
+    pub(crate) fn put_durably(&self, inner: &mut Inner, row: RunRow) -> oneshot::Receiver<Durable> {
+        inner.runs.insert(row.run.clone(), row.clone());
+        self.writer.row(row)
+    }
+
+    /// Writes a judged run's verdict into the catalogue, and waits for the disk. A run whose
+    /// verdict was heard of is durable: only then does its end count as told.
     pub(crate) fn set_verdict(&self, run: &str, verdict: &str) {
-        let inner = self.lock();
-        if let Ok(Some(mut row)) = inner.catalogue.get(run) {
-            // A suspended or running run has no verdict yet.
-            if matches!(row.state.as_str(), "running" | "suspended") {
-                return;
-            }
-            verdict.clone_into(&mut row.verdict);
-            if let Err(error) = inner.catalogue.put(&row) {
-                tracing::error!(%error, "catalogue not written");
-            }
+        let Some(mut row) = self.lock().runs.get(run).cloned() else { return };
+        // A suspended or running run has no verdict yet.
+        if matches!(row.state.as_str(), "running" | "suspended") {
+            return;
         }
+        verdict.clone_into(&mut row.verdict);
+        // An ended run's line is changed by its verdict only: nothing can come in between.
+        let _ = self.writer.row(row.clone()).blocking_recv();
+        self.lock().runs.insert(row.run.clone(), row);
     }
 
     /// Whether batches of this run may be stored here.
@@ -200,7 +225,7 @@ impl Hall {
     pub(crate) fn knows_run(&self, run: &str) -> bool {
         let inner = self.lock();
         inner.active.as_ref().is_some_and(|active| active.run == run)
-            || inner.catalogue.get(run).ok().flatten().is_some()
+            || inner.runs.contains_key(run)
     }
 
     /// Lets time pass.
@@ -280,12 +305,15 @@ impl Hall {
         kind: v1::agent_message::Kind,
     ) {
         use v1::agent_message::Kind;
-        let Some(active) = &mut inner.active else { return };
+        let Some(active) = inner.active.as_mut().filter(|active| active.run == run_of(&kind))
+        else {
+            self.take_for_inactive(inner, node, now_ns, kind);
+            return;
+        };
         let run = active.run.clone();
-        let mine = |id: &str| id == run;
         let name = node.to_owned();
         let event = match kind {
-            Kind::Prepared(prepared) if mine(&prepared.run_id) => {
+            Kind::Prepared(prepared) => {
                 active.data_addresses.insert(name.clone(), prepared.data_address);
                 for text in prepared.warnings {
                     let entry = JournalEntry::Warning { node: name.clone(), text };
@@ -293,15 +321,15 @@ impl Hall {
                 }
                 Event::Prepared { node: name, ok: prepared.ok, why: prepared.why }
             }
-            Kind::Ready(ready) if mine(&ready.run_id) => Event::Ready {
+            Kind::Ready(ready) => Event::Ready {
                 node: name,
                 phase: ready.phase_index as usize,
                 attempt: ready.attempt,
                 ok: ready.ok,
                 why: ready.why,
             },
-            Kind::Idle(idle) if mine(&idle.run_id) => Event::Idle { node: name },
-            Kind::Closed(closed) if mine(&closed.run_id) => {
+            Kind::Idle(_) => Event::Idle { node: name },
+            Kind::Closed(closed) => {
                 let entry = JournalEntry::Closed {
                     node: name.clone(),
                     instance: closed.instance,
@@ -310,7 +338,7 @@ impl Hall {
                 self.writer.journal(&run, now_ns, entry);
                 Event::Closed { node: name, last_seq: closed.last_seq }
             }
-            Kind::Tripped(tripped) if mine(&tripped.run_id) => {
+            Kind::Tripped(tripped) => {
                 let why = format!("{node}/{}: {}", tripped.device, tripped.why);
                 self.writer.journal(&run, now_ns, JournalEntry::LimitTripped { why: why.clone() });
                 Event::LimitTripped { why }
@@ -321,6 +349,26 @@ impl Hall {
         self.step(inner, now_ns, event);
         if prepared {
             self.tell_clock(inner, node, now_ns);
+        }
+    }
+
+    /// How much an agent made for a run that is over (or suspended) is a fact for its judge:
+    /// without it a last batch that never comes would be no visible gap.
+    fn take_for_inactive(
+        &self,
+        inner: &Inner,
+        node: &str,
+        now_ns: i64,
+        kind: v1::agent_message::Kind,
+    ) {
+        let v1::agent_message::Kind::Closed(closed) = kind else { return };
+        let v1::Closed { run_id: run, instance, last_seq } = closed;
+        let known = inner.runs.contains_key(&run);
+        let own = inner.agents.get(node).is_some_and(|agent| agent.hello.instance == instance);
+        if known && own && last_seq > 0 {
+            let entry = JournalEntry::Closed { node: node.to_owned(), instance, last_seq };
+            self.writer.journal(&run, now_ns, entry);
+            let _ = self.judging.send(run);
         }
     }
 
@@ -340,7 +388,8 @@ impl Hall {
         }
         if restarted && other {
             let why = "its agent was started again".to_owned();
-            self.step(inner, now_ns, Event::Gone { node: hello.node.clone(), why });
+            let (node, reason) = (hello.node.clone(), LossReason::AgentRestarted);
+            self.step(inner, now_ns, Event::Gone { node, reason, why });
         }
     }
 
@@ -379,7 +428,8 @@ impl Hall {
                     // node would sit idle in a phase that counts it.
                     None => {
                         let why = "its clock is not known: it can't be started".to_owned();
-                        self.step(inner, now_ns, Event::Gone { node, why });
+                        let reason = LossReason::ClockUnknown;
+                        self.step(inner, now_ns, Event::Gone { node, reason, why });
                     }
                 }
             }
@@ -392,7 +442,9 @@ impl Hall {
                 let finish = v1::Finish { run_id: run.run.clone() };
                 tell(agents, &node, v1::coordinator_message::Kind::Finish(finish));
             }
-            Action::Lost { node, why } => self.journal_loss(run, &node, why, now_ns),
+            Action::Lost { node, reason, why } => {
+                self.journal_loss(run, &node, (reason, why), now_ns);
+            }
             Action::PhaseStarts { phase, start_ns } => {
                 let entry = run.phase_starts(phase, start_ns);
                 self.writer.journal(&run.run, now_ns, entry);
@@ -406,7 +458,13 @@ impl Hall {
         }
     }
 
-    fn journal_loss(&self, run: &mut Active, node: &str, why: String, now_ns: i64) {
+    fn journal_loss(
+        &self,
+        run: &mut Active,
+        node: &str,
+        (reason, why): (LossReason, String),
+        now_ns: i64,
+    ) {
         tracing::warn!(run = %run.run, %node, %why, "node lost");
         run.message = format!("lost {node}: {why}");
         let instance = run
@@ -414,7 +472,8 @@ impl Hall {
             .iter()
             .find(|planned| planned.node == node)
             .map_or_else(String::new, |planned| planned.instance.clone());
-        let entry = JournalEntry::Lost { node: node.to_owned(), instance, why };
+        let (node, reason) = (node.to_owned(), Some(reason));
+        let entry = JournalEntry::Lost { node, instance, why, reason };
         self.writer.journal(&run.run, now_ns, entry);
     }
 
@@ -437,10 +496,21 @@ impl Hall {
         let entry = JournalEntry::Ended { how: how.to_owned(), why };
         self.writer.journal(&active.run, now_ns, entry);
         let row = RunRow { state: how.to_owned(), ended_ns: now_ns, ..active.row(&self.config) };
-        if let Err(error) = inner.catalogue.put(&row) {
-            tracing::error!(%error, "catalogue not written");
-        }
+        self.put(inner, row);
         let _ = self.judging.send(active.run.clone());
+    }
+}
+
+/// The run that an agent's message is about; empty for what is about none.
+fn run_of(kind: &v1::agent_message::Kind) -> &str {
+    use v1::agent_message::Kind;
+    match kind {
+        Kind::Prepared(prepared) => &prepared.run_id,
+        Kind::Ready(ready) => &ready.run_id,
+        Kind::Idle(idle) => &idle.run_id,
+        Kind::Closed(closed) => &closed.run_id,
+        Kind::Tripped(tripped) => &tripped.run_id,
+        _ => "",
     }
 }
 

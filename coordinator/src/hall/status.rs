@@ -52,11 +52,8 @@ impl Hall {
         {
             return Some(active_status(&inner, active, now_ns, &self.config));
         }
-        let row = if run.is_empty() {
-            inner.catalogue.runs().ok()?.pop()
-        } else {
-            inner.catalogue.get(run).ok()?
-        };
+        let row =
+            if run.is_empty() { inner.runs_by_age().pop() } else { inner.runs.get(run).cloned() };
         row.map(|row| row_status(&row))
     }
 }

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::facts::LossReason;
+
 use super::PhaseSpec;
 
 #[cfg(test)]
@@ -61,6 +63,7 @@ pub enum Event {
     /// The node's agent left on purpose, or another instance came in its place.
     Gone {
         node: String,
+        reason: LossReason,
         why: String,
     },
     /// Every device of the node is idle after a stop.
@@ -117,6 +120,7 @@ pub enum Action {
     /// The node is out of the run; its lease is not renewed.
     Lost {
         node: String,
+        reason: LossReason,
         why: String,
     },
     PhaseStarts {
@@ -204,13 +208,14 @@ impl Member {
     }
 
     /// Why it can't be armed once the time for it is over.
-    fn unprepared(&self) -> Option<String> {
+    fn unprepared(&self) -> Option<(LossReason, String)> {
         if !self.prepared {
-            return Some("did not prepare in time".to_owned());
+            return Some((LossReason::NotReady, "did not prepare in time".to_owned()));
         }
         (self.exchanges < CLOCK_EXCHANGES_MIN).then(|| {
             let (had, least) = (self.exchanges, CLOCK_EXCHANGES_MIN);
-            format!("its clock was not known in time: {had} of {least} exchanges")
+            let why = format!("its clock was not known in time: {had} of {least} exchanges");
+            (LossReason::ClockUnknown, why)
         })
     }
 }
@@ -303,7 +308,7 @@ impl RunMachine {
                 self.seen(&node, now_ns);
                 match (ok, self.members.get_mut(&node)) {
                     (true, Some(member)) => member.prepared = true,
-                    _ => self.lose(&node, why, actions),
+                    _ => self.lose(&node, LossReason::NotReady, why, actions),
                 }
             }
             Event::Ready { node, phase, attempt, ok, why } => {
@@ -314,7 +319,7 @@ impl RunMachine {
                 (member.exchanges, member.clock_error_ns) = (exchanges, error_ns);
             }),
             Event::Seen { node } => self.seen(&node, now_ns),
-            Event::Gone { node, why } => self.lose(&node, why, actions),
+            Event::Gone { node, reason, why } => self.lose(&node, reason, why, actions),
             Event::Idle { node } => {
                 self.seen(&node, now_ns);
                 // An Idle of before the stop says nothing about the heat that it ends.
@@ -355,7 +360,7 @@ impl RunMachine {
         if ok {
             arming.waiting.remove(node);
         } else {
-            self.lose(node, why, actions);
+            self.lose(node, LossReason::NotReady, why, actions);
         }
     }
 
@@ -372,7 +377,8 @@ impl RunMachine {
             .map(|(node, _)| node.clone())
             .collect();
         for node in silent {
-            self.lose(&node, "silent for longer than its lease".to_owned(), actions);
+            let why = "silent for longer than its lease".to_owned();
+            self.lose(&node, LossReason::LeaseExpired, why, actions);
         }
     }
 
@@ -415,14 +421,14 @@ impl RunMachine {
     }
 
     fn lose_unprepared(&mut self, actions: &mut Vec<Action>) {
-        let late: Vec<(String, String)> = self
+        let late: Vec<(String, (LossReason, String))> = self
             .members
             .iter()
             .filter(|(_, member)| !member.lost)
             .filter_map(|(node, member)| Some((node.clone(), member.unprepared()?)))
             .collect();
-        for (node, why) in late {
-            self.lose(&node, why, actions);
+        for (node, (reason, why)) in late {
+            self.lose(&node, reason, why, actions);
         }
     }
 
@@ -469,7 +475,8 @@ impl RunMachine {
             return;
         }
         for node in &arming.waiting {
-            self.lose(node, "was not ready in time".to_owned(), actions);
+            let why = "was not ready in time".to_owned();
+            self.lose(node, LossReason::NotReady, why, actions);
         }
         // Whoever was lost meanwhile is in the others' ring: arm again without it.
         if arming.armed.iter().any(|node| self.is_lost(node)) {
@@ -551,7 +558,7 @@ impl RunMachine {
         self.state = State::Closing { deadline_ns: now_ns + CLOSE_DEADLINE_NS };
     }
 
-    fn lose(&mut self, node: &str, why: String, actions: &mut Vec<Action>) {
+    fn lose(&mut self, node: &str, reason: LossReason, why: String, actions: &mut Vec<Action>) {
         let Some(member) = self.members.get_mut(node) else { return };
         if member.lost {
             return;
@@ -560,7 +567,7 @@ impl RunMachine {
         if let Some(arming) = &mut self.arming {
             arming.waiting.remove(node);
         }
-        actions.push(Action::Lost { node: node.to_owned(), why });
+        actions.push(Action::Lost { node: node.to_owned(), reason, why });
     }
 
     fn seen(&mut self, node: &str, now_ns: i64) {

@@ -1,5 +1,6 @@
 //! What the coordinator did and knew during a run, in order: the facts beside the records.
 
+use model::facts::LossReason;
 use serde::{Deserialize, Serialize};
 
 /// One entry. Variants and fields are added, never changed.
@@ -36,7 +37,11 @@ pub enum JournalEntry {
     Lost {
         node: String,
         instance: String,
+        /// In words, for a person.
         why: String,
+        /// Runs that were recorded before there were reasons have none.
+        #[serde(default)]
+        reason: Option<LossReason>,
     },
     /// The node was heard again: what its kernel says of itself.
     Returned {

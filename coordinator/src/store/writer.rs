@@ -1,4 +1,8 @@
 //! The one writer: a thread that commits in groups and says so after the commit.
+//!
+//! The catalogue is written here as well: a disk may take seconds over a write, and a hall
+//! that waited for it under its mutex would let every lease run out. One thread keeps the
+//! order too: a run's line never says more than the journal that lies in its file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -9,7 +13,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::run_file::{RunFile, StoredBatch};
-use super::{JournalEntry, StoreError as FileError};
+use super::{Catalogue, JournalEntry, RunRow, StoreError as FileError};
 
 /// One transaction takes at most this many commands, so that an ack is never late by much.
 const GROUP_MAX: usize = 1024;
@@ -38,6 +42,11 @@ enum Command {
         entry: JournalEntry,
         done: Option<oneshot::Sender<Durable>>,
     },
+    /// A run's line in the catalogue, behind all that was sent before.
+    Row {
+        row: RunRow,
+        done: oneshot::Sender<Durable>,
+    },
     /// Closes the run's file, so that it is whole without a journal beside it.
     Close {
         run: String,
@@ -60,11 +69,14 @@ pub struct Writer {
 impl Writer {
     /// Starts the writer. `folder_of` tells where a run's file lies.
     #[must_use]
-    pub fn start(folder_of: impl Fn(&str) -> PathBuf + Send + 'static) -> Self {
+    pub fn start(
+        catalogue: Catalogue,
+        folder_of: impl Fn(&str) -> PathBuf + Send + 'static,
+    ) -> Self {
         let (queue, commands) = channel();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || write_loop(&commands, &folder_of))
+            .spawn(move || write_loop(&commands, &catalogue, &folder_of))
             .ok();
         Self { queue, thread: Arc::new(Mutex::new(thread)) }
     }
@@ -93,6 +105,14 @@ impl Writer {
         let (done, durable) = oneshot::channel();
         let done = Some(done);
         self.send(Command::Journal { run: run.to_owned(), time_ns, entry, done });
+        durable
+    }
+
+    /// Writes a run's line into the catalogue. The receiver hears after the commit; whoever
+    /// does not wait may drop it. A line that the disk refuses is tried again later.
+    pub fn row(&self, row: RunRow) -> oneshot::Receiver<Durable> {
+        let (done, durable) = oneshot::channel();
+        self.send(Command::Row { row, done });
         durable
     }
 
@@ -128,12 +148,42 @@ impl Writer {
     }
 }
 
-fn write_loop(commands: &Receiver<Command>, folder_of: &dyn Fn(&str) -> PathBuf) {
+fn write_loop(
+    commands: &Receiver<Command>,
+    catalogue: &Catalogue,
+    folder_of: &dyn Fn(&str) -> PathBuf,
+) {
     let mut files: HashMap<String, RunFile> = HashMap::new();
+    let mut lines = Lines { catalogue, owed: BTreeMap::new() };
     while let Ok(first) = commands.recv() {
         let mut group = vec![first];
         group.extend(commands.try_iter().take(GROUP_MAX - 1));
-        commit_group(group, &mut files, folder_of);
+        commit_group(group, &mut files, &mut lines, folder_of);
+    }
+}
+
+/// The catalogue's lines that are to be written, one a run: the latest.
+struct Lines<'a> {
+    catalogue: &'a Catalogue,
+    owed: BTreeMap<String, RunRow>,
+}
+
+impl Lines<'_> {
+    fn write(&mut self, waiting: Vec<(String, oneshot::Sender<Durable>)>) {
+        let mut refused: BTreeMap<String, String> = BTreeMap::new();
+        self.owed.retain(|run, row| match self.catalogue.put(row) {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::error!(%run, %error, "catalogue not written");
+                refused.insert(run.clone(), error.to_string());
+                true
+            }
+        });
+        for (run, done) in waiting {
+            let outcome =
+                refused.get(&run).map_or(Ok(()), |why| Err(StoreError::File(why.clone())));
+            let _ = done.send(outcome);
+        }
     }
 }
 
@@ -147,10 +197,11 @@ struct Share {
 fn commit_group(
     group: Vec<Command>,
     files: &mut HashMap<String, RunFile>,
+    lines: &mut Lines<'_>,
     folder_of: &dyn Fn(&str) -> PathBuf,
 ) {
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
-    let (mut flushes, mut closes) = (Vec::new(), Vec::new());
+    let (mut flushes, mut closes, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for command in group {
         match command {
             Command::Batch { run, stored, done } => {
@@ -162,6 +213,10 @@ fn commit_group(
                 let share = shares.entry(run).or_default();
                 share.journal.push((time_ns, entry));
                 share.waiting.extend(done);
+            }
+            Command::Row { row, done } => {
+                rows.push((row.run.clone(), done));
+                lines.owed.insert(row.run.clone(), row);
             }
             Command::Flush { done } => flushes.push(done),
             Command::Close { run, done } => {
@@ -179,6 +234,7 @@ fn commit_group(
             let _ = done.send(outcome.clone());
         }
     }
+    lines.write(rows);
     for run in closes {
         files.remove(&run);
     }
@@ -215,7 +271,7 @@ mod tests {
     fn an_answer_comes_after_the_commit() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
-        let writer = Writer::start(move |run| root.join(run));
+        let writer = Writer::start(Catalogue::open(&root).unwrap(), move |run| root.join(run));
         let batch =
             v1::Batch { node: "n".into(), instance: "i".into(), seq: 1, ..Default::default() };
         let durable = writer.batch("r", StoredBatch { batch, received_ns: 1 });
@@ -227,8 +283,56 @@ mod tests {
 
     #[test]
     fn what_can_not_be_stored_is_not_acknowledged() {
-        let writer = Writer::start(|_| PathBuf::from("/proc/no/such/place"));
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(folder.path()).unwrap();
+        let writer = Writer::start(catalogue, |_| PathBuf::from("/proc/no/such/place"));
         let durable = writer.journal_durable("r", 1, JournalEntry::Suspended { phase: 0 });
         assert!(durable.blocking_recv().unwrap().is_err());
+    }
+
+    fn row(run: &str, state: &str) -> RunRow {
+        RunRow {
+            run: run.to_owned(),
+            plan: "p".to_owned(),
+            site: String::new(),
+            state: state.to_owned(),
+            verdict: String::new(),
+            started_ns: 1,
+            ended_ns: 0,
+            folder: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_line_is_in_the_catalogue_when_its_answer_comes_and_the_latest_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let writer = Writer::start(Catalogue::open(&root).unwrap(), move |run| root.join(run));
+        let _unheard = writer.row(row("r", "running"));
+        let other = writer.row(row("q", "running"));
+        writer.journal("r", 2, JournalEntry::Suspended { phase: 0 });
+        writer.row(row("r", "finished")).blocking_recv().unwrap().unwrap();
+        other.blocking_recv().unwrap().unwrap();
+        let read = Catalogue::open(folder.path()).unwrap().runs().unwrap();
+        assert_eq!(read, [row("q", "running"), row("r", "finished")]);
+        let file = RunFile::open(&folder.path().join("r")).unwrap();
+        assert_eq!(file.journal().unwrap().len(), 1, "the journal is there before the line");
+        writer.close();
+    }
+
+    #[test]
+    fn a_line_that_the_disk_refused_is_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(folder.path()).unwrap();
+        let blocker = rusqlite::Connection::open(folder.path().join("catalogue.sqlite")).unwrap();
+        let root = folder.path().to_owned();
+        let writer = Writer::start(catalogue, move |run| root.join(run));
+        blocker.execute_batch("ALTER TABLE runs RENAME TO away").unwrap();
+        assert!(writer.row(row("r", "finished")).blocking_recv().unwrap().is_err());
+        blocker.execute_batch("ALTER TABLE away RENAME TO runs").unwrap();
+        writer.flush().blocking_recv().unwrap().unwrap();
+        let read = Catalogue::open(folder.path()).unwrap().runs().unwrap();
+        assert_eq!(read, [row("r", "finished")]);
+        writer.close();
     }
 }

@@ -30,13 +30,7 @@ pub(super) struct ParquetReader<R> {
 impl<R: Row> ParquetReader<R> {
     pub(super) fn open(path: &Path, facts: &mut Facts) -> Result<Self, TableError> {
         let file = path.to_string_lossy().into_owned();
-        let unreadable = |error: &dyn std::fmt::Display| {
-            TableError::whole(
-                &file,
-                format!("cannot be read: {error}"),
-                "is it Parquet, and whole?",
-            )
-        };
+        let unreadable = |error: &dyn std::fmt::Display| unreadable(&file, error);
         let handle = File::open(path).map_err(|error| unreadable(&error))?;
         // The types of Parquet itself are fewer than those of the library that wrote it.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -70,25 +64,33 @@ impl<R: Row> ParquetReader<R> {
                 }
             }
         };
-        let rows = rows_of(&batch, facts).map_err(|wrong| {
-            let place = wrong
-                .row
-                .map_or(TablePlace::File, |row| TablePlace::Row(facts.rows + row as u64 + 1));
-            let what = format!("{} = {}", wrong.column, wrong.what);
-            TableError::at(&self.file, place, what, wrong.mend)
-        })?;
+        let rows = rows_of(&batch, facts).map_err(|wrong| wrong.at(&self.file, facts.rows))?;
         facts.rows += rows.len() as u64;
         Ok(rows)
     }
 }
 
 /// A value that does not fit its column.
-struct Wrong {
-    column: &'static str,
+pub(crate) struct Wrong {
+    pub(crate) column: &'static str,
     /// Position in the batch; `None` when the whole column has the wrong type.
-    row: Option<usize>,
-    what: String,
-    mend: &'static str,
+    pub(crate) row: Option<usize>,
+    pub(crate) what: String,
+    pub(crate) mend: &'static str,
+}
+
+impl Wrong {
+    /// The error, for a batch that begins after so many rows of the file.
+    pub(crate) fn at(self, file: &str, before: u64) -> TableError {
+        let row = |row| TablePlace::Row(before + row as u64 + 1);
+        let place = self.row.map_or(TablePlace::File, row);
+        TableError::at(file, place, format!("{} = {}", self.column, self.what), self.mend)
+    }
+}
+
+/// A file that is no Parquet.
+pub(crate) fn unreadable(file: &str, error: &dyn std::fmt::Display) -> TableError {
+    TableError::whole(file, format!("cannot be read: {error}"), "is it Parquet, and whole?")
 }
 
 fn rows_of<R: Row>(batch: &RecordBatch, facts: &mut Facts) -> Result<Vec<R>, Wrong> {
@@ -168,7 +170,7 @@ fn reals(name: &'static str, array: &dyn Array) -> Result<Vec<Option<f64>>, Wron
     })
 }
 
-fn wholes(name: &'static str, array: &dyn Array) -> Result<Vec<Option<u64>>, Wrong> {
+pub(crate) fn wholes(name: &'static str, array: &dyn Array) -> Result<Vec<Option<u64>>, Wrong> {
     if let DataType::UInt64 = array.data_type() {
         return Ok(primitive::<UInt64Type, _>(array, |whole| whole));
     }
@@ -203,7 +205,7 @@ fn each<T: Copy + std::fmt::Display>(
 }
 
 /// Timestamps without a zone are taken as UTC; numbers are unix seconds.
-fn times(name: &'static str, array: &dyn Array) -> Result<Vec<Option<i64>>, Wrong> {
+pub(crate) fn times(name: &'static str, array: &dyn Array) -> Result<Vec<Option<i64>>, Wrong> {
     let scaled = |times: Vec<Option<i64>>, factor: i64| -> Result<Vec<Option<i64>>, Wrong> {
         checked(name, times, |time| {
             time.checked_mul(factor).ok_or_else(|| format!("{time} is outside the years to 2262"))
@@ -256,6 +258,6 @@ fn primitive<T: ArrowPrimitiveType, V>(
     array.as_primitive::<T>().iter().map(|value| value.map(&convert)).collect()
 }
 
-fn mistyped(name: &'static str, found: &DataType, mend: &'static str) -> Wrong {
+pub(crate) fn mistyped(name: &'static str, found: &DataType, mend: &'static str) -> Wrong {
     Wrong { column: name, row: None, what: format!("values of type {found}"), mend }
 }

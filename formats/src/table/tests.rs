@@ -8,9 +8,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::{MeterRow, PairRow, SampleRow};
 
-const KINDS: [&str; 3] = ["t.csv", "t.csv.gz", "t.parquet"];
+pub(crate) const KINDS: [&str; 3] = ["t.csv", "t.csv.gz", "t.parquet"];
 
-fn write<R: Row>(folder: &TempDir, name: &str, rows: &[R]) -> PathBuf {
+pub(crate) fn write<R: Row>(folder: &TempDir, name: &str, rows: &[R]) -> PathBuf {
     let path = folder.path().join(name);
     let mut writer = TableWriter::create(&path).unwrap();
     for row in rows {
@@ -20,7 +20,7 @@ fn write<R: Row>(folder: &TempDir, name: &str, rows: &[R]) -> PathBuf {
     path
 }
 
-fn read<R: Row>(path: &Path) -> Result<Vec<R>, TableError> {
+pub(crate) fn read<R: Row>(path: &Path) -> Result<Vec<R>, TableError> {
     let batches: Result<Vec<_>, _> = TableReader::open(path)?.collect();
     Ok(batches?.concat())
 }
@@ -55,7 +55,7 @@ fn whole() -> impl Strategy<Value = Option<u64>> {
 }
 
 prop_compose! {
-    fn sample()(
+    pub(crate) fn sample()(
         time_ns: i64, node in "[a-z0-9]{0,8}", device: u32, phase in text(), block in text(),
         uuid in text(), kernel in text(), temp_c in real(), power_w in real(), perf in real(),
         busy in real(), reasons in whole(), xid in whole(),

@@ -1,6 +1,7 @@
 //! A tiny hall: the real run machine, and around it what the hall does, without sessions.
 
 use coordinator::run::{Action, End, Event, PhaseSpec, RunMachine};
+use model::facts::LossReason;
 
 use super::node::Armed;
 use super::{Phase, S, ToAgent, ToHall, Ttl};
@@ -73,7 +74,8 @@ impl Hall {
         if life != self.lives[from] {
             // The session of a new instance: the one that the run began with is gone.
             let why = "its agent was started again".to_owned();
-            return self.step(now_ns, Event::Gone { node, why });
+            let reason = LossReason::AgentRestarted;
+            return self.step(now_ns, Event::Gone { node, reason, why });
         }
         let why = String::new();
         match message {

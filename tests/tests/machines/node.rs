@@ -41,6 +41,7 @@ struct Run {
     phases: Vec<Timed>,
     stopping: bool,
     idle_said: bool,
+    finishing: bool,
 }
 
 /// A worker of one device: orders that wait or run, and a ramp.
@@ -127,15 +128,26 @@ impl Agent {
             ToAgent::Arm(armed) => self.arm(now_ns, armed),
             ToAgent::Go { phase, attempt, start_ns } => self.go(now_ns, phase, attempt, start_ns),
             ToAgent::Stop { drop } => self.stop(now_ns, drop),
-            ToAgent::Finish => {
-                self.postponed = None;
-                self.step(now_ns, Event::Drop);
-                if self.run.take().is_some() {
-                    self.said.push_back(ToHall::Closed);
-                }
-            }
+            ToAgent::Finish => self.finish(now_ns),
         }
         self.pass_time(now_ns);
+    }
+
+    fn finish(&mut self, now_ns: u64) {
+        let Some(run) = &mut self.run else { return };
+        self.postponed = None;
+        run.finishing = true;
+        if !self.heater.idle(now_ns) {
+            self.step(now_ns, Event::Stop { ramp_ns: None });
+        }
+    }
+
+    fn end_if_finished(&mut self, now_ns: u64) {
+        let idle = self.heater.idle(now_ns);
+        if self.run.take_if(|run| run.finishing && idle).is_some() {
+            self.step(now_ns, Event::Drop);
+            self.said.push_back(ToHall::Closed);
+        }
     }
 
     /// Deals with time, and sets the next look at it.
@@ -143,6 +155,7 @@ impl Agent {
         self.step(now_ns, Event::Tick);
         self.end_phase_if_due(now_ns);
         self.say_idle_if_stopped(now_ns);
+        self.end_if_finished(now_ns);
         if self.heater.idle(now_ns)
             && let Some(lease) = self.postponed.take()
         {
@@ -202,6 +215,7 @@ impl Agent {
             phases: Vec::new(),
             stopping: false,
             idle_said: false,
+            finishing: false,
         });
         self.step(now_ns, Event::Arm(key(lease)));
         self.said.push_back(ToHall::Prepared { lease });

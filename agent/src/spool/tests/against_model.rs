@@ -68,6 +68,8 @@ struct Truth {
     /// The spool has noted that for good.
     acked: BTreeMap<StreamKey, u64>,
     told: BTreeSet<(StreamKey, u64)>,
+    /// What the batch with this key tells of.
+    carried: BTreeMap<(StreamKey, u64), Vec<LossNote>>,
     /// Losses that only the memory of a killed process knew.
     forgotten: BTreeSet<(StreamKey, u64)>,
 }
@@ -145,23 +147,40 @@ impl Life {
                 continue;
             }
             self.truth.received.insert(pending.stream.clone(), last);
-            // A full disk may forget the ack when the process ends: offered again, then.
-            if self.spool().ack(&pending.stream, last).is_ok() {
+            let at = |seq: &u64| (pending.stream.clone(), *seq);
+            let notes: Vec<LossNote> =
+                seqs.iter().flat_map(|seq| self.truth.carried.remove(&at(seq))).flatten().collect();
+            // A full disk may forget the ack when the process ends: offered again, then, and
+            // told again.
+            let acked = self.spool().ack(&pending.stream, last).is_ok();
+            let hears = if acked { &mut self.truth.told } else { &mut self.truth.forgotten };
+            hears.extend(notes.iter().flat_map(seqs_of));
+            if acked {
                 self.truth.acked.insert(pending.stream, last);
             }
         }
     }
 
     fn tell_losses(&mut self) {
-        for note in self.spool().losses() {
-            self.check_note(&note);
-            if self.spool().ack_loss(note.id).is_ok() {
-                let seqs = note.from_seq..=note.to_seq;
-                self.truth.told.extend(seqs.map(|seq| (note.stream.clone(), seq)));
-            } else {
-                let seqs = note.from_seq..=note.to_seq;
-                self.truth.forgotten.extend(seqs.map(|seq| (note.stream.clone(), seq)));
-            }
+        let notes = self.spool().losses();
+        for note in &notes {
+            self.check_note(note);
+        }
+        let of_a_run = notes.chunk_by(|a, b| a.stream.run == b.stream.run);
+        for notes in of_a_run.flat_map(|notes| notes.chunks(4)) {
+            let ids: Vec<u64> = notes.iter().map(|note| note.id).collect();
+            let run = notes[0].stream.run.clone();
+            let key = StreamKey { run: run.clone(), instance: identity(self.number).instance };
+            let payload = vec![1; 100 * notes.len()];
+            let fate = match self.spool().tell_losses(&run, &ids, &payload) {
+                Ok(seq) => {
+                    self.truth.carried.insert((key.clone(), seq), notes.to_vec());
+                    Fate::Written { payload, records: 0 }
+                }
+                Err(SpoolError::GivenUp { .. }) => Fate::Refused { records: 0 },
+                Err(other) => panic!("{other}"),
+            };
+            self.truth.fates.entry(key).or_default().push(fate);
         }
     }
 
@@ -216,7 +235,9 @@ impl Life {
     /// Everything is offered, noted, acked, or was the very end of a torn stream.
     fn check_whole(&mut self) {
         self.space.store(u64::MAX, SeqCst);
-        let notes = self.spool().losses();
+        let kept = self.spool().notes.kept.iter();
+        let notes: Vec<LossNote> =
+            kept.filter(|kept| !kept.told).map(|kept| kept.note.clone()).collect();
         let mut noted = BTreeSet::new();
         for note in &notes {
             self.check_note(note);
@@ -246,6 +267,23 @@ impl Life {
             }
         }
     }
+
+    /// With a disk and a coordinator that take everything, every loss is told soon.
+    fn check_told_in_the_end(&mut self) {
+        self.space.store(u64::MAX, SeqCst);
+        let mut rounds = 0;
+        while self.spool().notes.kept.iter().any(|kept| !kept.told) {
+            assert!(rounds < 200, "{:?}", self.spool().notes);
+            rounds += 1;
+            self.tell_losses();
+            self.upload(usize::MAX, true);
+        }
+    }
+}
+
+fn seqs_of(note: &LossNote) -> impl Iterator<Item = (StreamKey, u64)> {
+    let stream = note.stream.clone();
+    (note.from_seq..=note.to_seq).map(move |seq| (stream.clone(), seq))
 }
 
 proptest! {
@@ -257,6 +295,8 @@ proptest! {
         }
         life.check_whole();
         life.crash(None);
+        life.check_whole();
+        life.check_told_in_the_end();
         life.check_whole();
     }
 }

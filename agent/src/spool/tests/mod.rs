@@ -40,6 +40,12 @@ fn endless() -> Arc<AtomicU64> {
     Arc::new(AtomicU64::new(u64::MAX))
 }
 
+/// Tells all losses that may be told, in one batch; its seq.
+fn tell(spool: &mut Spool) -> Option<u64> {
+    let ids: Vec<u64> = spool.losses().iter().map(|note| note.id).collect();
+    (!ids.is_empty()).then(|| spool.tell_losses(&run(1), &ids, b"lost").unwrap())
+}
+
 fn seqs(spool: &mut Spool, stream: &StreamKey) -> Vec<u64> {
     spool.unacked(stream, 0, usize::MAX).unwrap().iter().map(|entry| entry.seq).collect()
 }

@@ -100,12 +100,61 @@ fn the_oldest_goes_first_and_leaves_a_note_that_survives() {
     let notes = spool.losses();
     assert_eq!(ranges(&notes), [(1, first - 1, LossWhy::Bound)]);
     assert_eq!((notes[0].records, notes[0].exact), (3 * (first - 1), true));
-    spool.ack_loss(notes[0].id).unwrap();
-    assert_eq!(spool.losses(), vec![]);
+    assert_eq!(tell(&mut spool), Some(1));
+    assert_eq!(spool.losses(), vec![], "on its way");
+    spool.ack(&stream(1, 2), 1).unwrap();
+    assert_eq!(spool.losses(), vec![], "told");
     drop(spool);
     let (mut spool, _) = open(dir.path(), 3, &endless());
     assert_eq!(spool.losses(), vec![]);
     assert_eq!(seqs(&mut spool, &stream(1, 1))[0], first);
+}
+
+#[test]
+fn a_loss_on_its_way_is_told_once_by_whoever_comes_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut spool, _) = open(dir.path(), 1, &endless());
+    append(&mut spool, 60);
+    let told = tell(&mut spool).unwrap();
+    drop(spool);
+    let (mut spool, _) = open(dir.path(), 2, &endless());
+    assert_eq!(spool.losses(), vec![], "its batch is still there");
+    let waiting = seqs(&mut spool, &stream(1, 1));
+    assert_eq!(waiting.last(), Some(&told));
+    spool.ack(&stream(1, 1), told).unwrap();
+    drop(spool);
+    let (mut spool, _) = open(dir.path(), 3, &endless());
+    assert_eq!(spool.losses(), vec![]);
+}
+
+#[test]
+fn a_loss_whose_telling_is_lost_is_told_again_once_the_way_is_free() {
+    for restart in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut spool, _) = open(dir.path(), 1, &endless());
+        append(&mut spool, 60);
+        let first = spool.losses();
+        tell(&mut spool).unwrap();
+        append(&mut spool, 60);
+        assert_eq!(spool.losses(), vec![], "another one would go the same way");
+        if restart {
+            drop(spool);
+            spool = open(dir.path(), 2, &endless()).0;
+        }
+        let oldest = seqs(&mut spool, &stream(1, 1))[0];
+        spool.ack(&stream(1, 1), oldest).unwrap();
+        let why = LossWhy::Bound;
+        let (before, after) = (first[0].to_seq, oldest - 1);
+        assert_eq!(ranges(&spool.losses()), [(1, before, why), (before + 1, after, why)]);
+        // The batch that told of it had nothing measured in it.
+        let records: u64 = spool.losses().iter().map(|note| note.records).sum();
+        assert_eq!(records, 3 * (after - 1));
+        tell(&mut spool).unwrap();
+        for pending in spool.pending() {
+            spool.ack(&pending.stream, pending.last_seq).unwrap();
+        }
+        assert_eq!(spool.losses(), vec![]);
+    }
 }
 
 #[test]
@@ -161,7 +210,8 @@ fn a_damaged_middle_is_reported_with_its_range() {
             assert_eq!(notes, vec![], "told in life 3, and again");
         }
         if life == 3 {
-            spool.ack_loss(notes[0].id).unwrap();
+            let told = tell(&mut spool).unwrap();
+            spool.ack(&stream(1, 3), told).unwrap();
         }
     }
 }

@@ -28,6 +28,23 @@ pub(super) fn attendance(case: &Case) -> Vec<Gap> {
     gaps
 }
 
+/// Samples without a place on the common time axis.
+pub(super) fn clocks(case: &Case) -> Option<Gap> {
+    let unplaced = case.facts.nodes.iter().filter(|(node, facts)| {
+        facts.clock_unknown
+            && case.seen.nodes.get(*node).is_some_and(|seen| !seen.devices.is_empty())
+    });
+    let unplaced: Vec<_> = unplaced.map(|(node, _)| node).collect();
+    (!unplaced.is_empty()).then(|| {
+        let why = format!(
+            "the clock was never compared with the coordinator's, and samples.parquet has no \
+             rows of {}",
+            list(unplaced)
+        );
+        Gap::new("sample_times", why, Concern::Nobody)
+    })
+}
+
 pub(super) fn lost_records(case: &Case) -> Option<Gap> {
     let (mut here, mut gone) = (0.0, 0.0);
     for (node, seen) in &case.seen.nodes {

@@ -18,8 +18,10 @@ pub(super) fn building(case: &Case) -> Vec<Gap> {
         let why = "the plan asks for a share of each domain's rating; no rating was judged";
         gaps.push(Gap::new("rating_percent", why, Concern::Everybody));
     }
-    let why = "findings are not yet attributed to power, cooling or network domains";
-    gaps.push(Gap::new("domains", why, Concern::Nobody));
+    if case.site.is_none() {
+        let why = "no site says what nodes share: no such part can be blamed";
+        gaps.push(Gap::new("domains", why, Concern::Nobody));
+    }
     gaps
 }
 

@@ -8,7 +8,7 @@ use crate::case::{Case, list};
 
 /// A plan that asks for as long as its phases last gets a little less: the first and last
 /// window of a phase are cut by the skew of the start.
-const LOAD_SECONDS_TOLERANCE: f64 = 0.01;
+pub(super) const LOAD_SECONDS_TOLERANCE: f64 = 0.01;
 
 pub(super) fn compute(case: &Case) -> Vec<Gap> {
     let concerns = Concern::Requiring(Requirement::Compute);

@@ -8,7 +8,9 @@ mod building;
 mod fabric;
 mod load;
 mod sensors;
+mod tables;
 
+use model::facts::Source;
 use model::plan::Requirement;
 use model::report::NotMeasured;
 
@@ -48,17 +50,27 @@ impl Gap {
 
 /// Every gap of a case, in the order of their names.
 pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
+    let mut gaps = match case.facts.source {
+        Source::Agents => of_agents(case),
+        Source::Tables | Source::Rehearsal => tables::tables(case),
+    };
+    gaps.extend(building::building(case));
+    gaps.extend(building::meters(case));
+    gaps.sort_by(|a, b| a.line.cmp(&b.line));
+    gaps
+}
+
+/// What agents of ours should have said.
+fn of_agents(case: &Case) -> Vec<Gap> {
     let mut gaps = attendance::attendance(case);
     gaps.extend(load::compute(case));
     gaps.extend(load::rates(case));
     gaps.extend(load::load_seconds(case));
     gaps.extend(attendance::lost_records(case));
+    gaps.extend(attendance::clocks(case));
     gaps.extend(sensors::sensors(case));
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
-    gaps.extend(building::building(case));
-    gaps.extend(building::meters(case));
     gaps.extend(building::never_here(case));
-    gaps.sort_by(|a, b| a.line.cmp(&b.line));
     gaps
 }

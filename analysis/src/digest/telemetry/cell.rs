@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Metric, SampleColumns};
 
+use super::trace::{Curve, Moment, Trace, second};
 use crate::digest::sketch::Sketch;
 
 /// Reasons of NVML's clock-event mask that are counted: bits 0 to 8 (nvml.h).
@@ -27,29 +28,79 @@ pub struct Cell {
     ecc_uncorrected: Option<(u64, u64)>,
     /// Xid codes and how many rows had them.
     xids: BTreeMap<u64, u64>,
+    trace: Trace,
+}
+
+/// Memory that is used again for each cell.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    values: Vec<f64>,
+    moments: Vec<Moment>,
 }
 
 impl Cell {
-    pub(super) fn add(&mut self, columns: &SampleColumns, row: usize) {
-        self.rows += 1;
-        self.span_ns = widen(self.span_ns, columns.time_ns[row]);
+    /// Counts rows of a table, all of this cell.
+    pub(super) fn add_rows(&mut self, columns: &SampleColumns, rows: &[u32], room: &mut Room) {
+        self.rows += rows.len() as u64;
+        let at = |row: &u32| *row as usize;
+        for row in rows {
+            self.span_ns = widen(self.span_ns, columns.time_ns[at(row)]);
+        }
         for metric in Metric::ALL {
-            if let Some(value) = columns.real(metric, row) {
-                self.series[metric.index()].get_or_insert_default().add(value);
+            let Some(column) = &columns.reals[metric.index()] else { continue };
+            room.values.clear();
+            let values = rows.iter().map(|row| column[at(row)]);
+            room.values.extend(values.filter(|value| value.is_finite()));
+            if !room.values.is_empty() {
+                self.series[metric.index()].get_or_insert_default().add_all(&room.values);
             }
         }
-        let whole = |column: &Option<Vec<Option<u64>>>| column.as_ref().and_then(|c| c[row]);
-        if let Some(mask) = whole(&columns.clock_event_reasons) {
+        room.moments.clear();
+        let column = |metric: Metric| columns.reals[metric.index()].as_deref();
+        let (temp, power) = (column(Metric::TempC), column(Metric::PowerW));
+        let value = |column: Option<&[f64]>, row| column.map_or(f64::NAN, |column| column[row]);
+        room.moments.extend(rows.iter().map(|row| {
+            let row = at(row);
+            (second(columns.time_ns[row]), [value(temp, row), value(power, row)])
+        }));
+        self.trace.add(&room.moments);
+        self.add_wholes(columns, rows);
+    }
+
+    fn add_wholes(&mut self, columns: &SampleColumns, rows: &[u32]) {
+        let wholes = |column: &Option<Vec<Option<u64>>>, count: &mut dyn FnMut(u64)| {
+            let Some(column) = column else { return };
+            rows.iter().filter_map(|row| column[*row as usize]).for_each(count);
+        };
+        wholes(&columns.clock_event_reasons, &mut |mask| {
             self.reasons.rows += 1;
             for (bit, count) in self.reasons.set.iter_mut().enumerate() {
                 *count += mask >> bit & 1;
             }
-        }
-        if let Some(errors) = whole(&columns.ecc_uncorrected) {
+        });
+        wholes(&columns.ecc_uncorrected, &mut |errors| {
             self.ecc_uncorrected = widen(self.ecc_uncorrected, errors);
-        }
-        if let Some(xid) = whole(&columns.xid).filter(|xid| *xid > 0) {
-            *self.xids.entry(xid).or_default() += 1;
+        });
+        wholes(&columns.xid, &mut |xid| {
+            if xid > 0 {
+                *self.xids.entry(xid).or_default() += 1;
+            }
+        });
+    }
+
+    /// Counts what one sample measured.
+    pub(super) fn add_moment(&mut self, time_ns: i64, values: &[(Metric, Option<f64>)]) {
+        self.rows += 1;
+        self.span_ns = widen(self.span_ns, time_ns);
+        let of = |wanted: Metric| {
+            let value = values.iter().find(|(metric, _)| *metric == wanted);
+            value.and_then(|(_, value)| *value).unwrap_or(f64::NAN)
+        };
+        self.trace.add(&[(second(time_ns), [of(Metric::TempC), of(Metric::PowerW)])]);
+        for (metric, value) in values {
+            if let Some(value) = value {
+                self.series[metric.index()].get_or_insert_default().add(*value);
+            }
         }
     }
 
@@ -74,6 +125,7 @@ impl Cell {
         for (xid, count) in &other.xids {
             *self.xids.entry(*xid).or_default() += count;
         }
+        self.trace.merge(&other.trace);
     }
 
     /// Rows that were counted.
@@ -110,6 +162,20 @@ impl Cell {
     #[must_use]
     pub fn range(&self, metric: Metric) -> Option<(f64, f64)> {
         self.series[metric.index()].as_ref()?.range()
+    }
+
+    /// The course of the cell's first [`super::HEAD_BINS`] seconds, second by second, of
+    /// temperature or power; nothing else is traced.
+    #[must_use]
+    pub fn head(&self, metric: Metric) -> Option<Curve> {
+        self.trace.head(metric)
+    }
+
+    /// The course of the whole cell in at most [`super::WHOLE_BINS`] bins of 2^k seconds,
+    /// of temperature or power; nothing else is traced.
+    #[must_use]
+    pub fn whole(&self, metric: Metric) -> Option<Curve> {
+        self.trace.whole(metric)
     }
 
     /// Clock-event reasons.

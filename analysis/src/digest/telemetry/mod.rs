@@ -3,12 +3,14 @@
 //! Tables of others and records of our own agents fold into the same cells.
 
 mod cell;
+mod fold;
+mod trace;
 
 use std::collections::BTreeMap;
 
-use model::SampleColumns;
-
 pub use cell::{Cell, REASON_BITS, Reasons};
+pub(super) use fold::Fold;
+pub use trace::{Curve, HEAD_BINS, Point, WHOLE_BINS};
 
 /// Which device. Rows that name the same three are one device.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,33 +39,6 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Counts every row.
-    pub fn add_columns(&mut self, columns: &SampleColumns) {
-        for row in 0..columns.rows() {
-            let text = |names: &Option<model::sample_columns::Names>| {
-                names.as_ref().map_or(String::new(), |names| names.get(row).to_owned())
-            };
-            let device = DeviceKey {
-                node: columns.node.get(row).to_owned(),
-                device: columns.device[row],
-                uuid: text(&columns.uuid),
-            };
-            let key = CellKey { phase: text(&columns.phase), block: text(&columns.block) };
-            let cells = self.devices.entry(device).or_default();
-            cells.entry(key).or_default().add(columns, row);
-        }
-    }
-
-    /// Adds another's counts.
-    pub fn merge(&mut self, other: Self) {
-        for (device, cells) in other.devices {
-            let ours = self.devices.entry(device).or_default();
-            for (key, cell) in cells {
-                ours.entry(key).or_default().merge(&cell);
-            }
-        }
-    }
-
     /// Every device with its cells, in the order of their keys.
     pub fn devices(&self) -> impl Iterator<Item = (&DeviceKey, &BTreeMap<CellKey, Cell>)> {
         self.devices.iter()

@@ -4,6 +4,7 @@ use model::Blame;
 use model::finding::{Finding, Suspect};
 
 use super::line::{Page, number};
+use super::part;
 
 /// Evidence lines of one finding on the first screen.
 const EVIDENCE_SHOWN: usize = 6;
@@ -39,29 +40,39 @@ fn write_one(page: &mut Page, finding: &Finding) {
     let grade = format!("{}, {}{injected}", finding.severity.word(), finding.standing.word());
     let label = format!("  {:<4}", finding.id);
     page.item(&label, &format!("{}  {}  ({grade})", finding.kind.word(), name(&finding.suspect)));
-    let mut told = |label: &str, text: &str| page.item(&format!("      {label:<16}"), text);
-    if let Some(effect) = effect(finding) {
-        told("effect", &effect);
+    let shared = part::is_shared(finding);
+    if shared {
+        part::write(page, finding);
+    } else if let Some(effect) = effect(finding) {
+        told(page, "effect", &effect);
     }
     for line in finding.evidence.iter().take(EVIDENCE_SHOWN) {
-        told("evidence", line);
+        told(page, "evidence", line);
     }
     if finding.evidence.len() > EVIDENCE_SHOWN {
-        told("evidence", &format!("and {} lines more", finding.evidence.len() - EVIDENCE_SHOWN));
+        let more = finding.evidence.len() - EVIDENCE_SHOWN;
+        told(page, "evidence", &format!("and {more} lines more"));
     }
     let rivals: Vec<String> = finding.cannot_exclude.iter().map(name).collect();
     if !rivals.is_empty() {
-        told("cannot exclude", &rivals.join(", "));
+        told(page, "cannot exclude", &rivals.join(", "));
+    }
+    if shared {
+        told(page, "who acts", part::hands(finding.kind));
     }
     if !finding.action.is_empty() {
-        told("action", &finding.action);
+        told(page, "action", &finding.action);
     }
     if let Some(experiment) = &finding.next_experiment {
-        told("next experiment", experiment);
+        told(page, "next experiment", experiment);
     }
 }
 
-fn name(suspect: &Suspect) -> String {
+pub(super) fn told(page: &mut Page, label: &str, text: &str) {
+    page.item(&format!("      {label:<16}"), text);
+}
+
+pub(super) fn name(suspect: &Suspect) -> String {
     let core = suspect.core.map_or(String::new(), |core| format!(" core {core}"));
     format!("{} {}{core}", suspect.kind, suspect.id)
 }

@@ -1,19 +1,19 @@
 //! Lines: a page that wraps, and numbers with the digits that mean something.
 
 /// Columns of a terminal that nobody has widened.
-pub(super) const WIDTH: usize = 80;
+pub(in crate::report) const WIDTH: usize = 80;
 /// Text beside a label keeps at least this width, however long the label is.
 const LEAST_TEXT: usize = 20;
 
 /// Text in the making.
 #[derive(Default)]
-pub(super) struct Page {
+pub(in crate::report) struct Page {
     text: String,
 }
 
 impl Page {
     /// A label with a text beside it; further lines hang below the text.
-    pub(super) fn item(&mut self, label: &str, text: &str) {
+    pub(in crate::report) fn item(&mut self, label: &str, text: &str) {
         let indent = label.chars().count();
         let room = WIDTH.saturating_sub(indent).max(LEAST_TEXT);
         let mut start = label.to_owned();
@@ -23,16 +23,16 @@ impl Page {
         }
     }
 
-    pub(super) fn line(&mut self, line: &str) {
+    pub(in crate::report) fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
 
-    pub(super) fn blank(&mut self) {
+    pub(in crate::report) fn blank(&mut self) {
         self.line("");
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(in crate::report) fn finish(self) -> String {
         self.text
     }
 }
@@ -58,7 +58,7 @@ fn wrap(text: &str, room: usize) -> Vec<String> {
 }
 
 /// Four significant digits above one, three decimals below.
-pub(super) fn number(value: f64) -> String {
+pub(in crate::report) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         v if v >= 1000.0 => 0,
         v if v >= 100.0 => 1,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::report::Measured;
 
+use super::fleet;
 use super::line::{Page, number};
 use super::table::{ROWS_SHOWN, Table};
 
@@ -25,13 +26,17 @@ const SKEW_COLUMNS: [(&str, &str); 4] = [
     ("start_skew_claimed_error", "clock known to"),
 ];
 
-pub(super) fn write(page: &mut Page, lines: &[Measured]) {
+/// `of_tables`: no agent said how devices worked, so the spread over the fleet is shown.
+pub(super) fn write(page: &mut Page, lines: &[Measured], of_tables: bool) {
     page.blank();
     if lines.is_empty() {
         page.item("MEASURED  ", "nothing");
         return;
     }
     page.line("MEASURED");
+    if of_tables {
+        fleet::table(lines).write(page);
+    }
     rates(lines).write(page);
     sensors(lines).write(page);
     duty(lines).write(page);

@@ -1,14 +1,17 @@
 //! The text form: what an operator reads first, in 80 columns.
 //!
-//! In this order: the verdict and what it holds for, who must act, what was measured, which
-//! gates failed, how much took part, what was not measured, where the record lies.
+//! In this order: the verdict and what it holds for, who must act, what was measured, how
+//! much took part, what was not measured, where the record lies.
 
 mod findings;
+mod fleet;
 mod gates;
-mod line;
+pub(super) mod line;
 mod measured;
-mod table;
+mod part;
+pub(super) mod table;
 
+use model::Source;
 use model::plan::Requirement;
 use model::report::{Coverage, NotMeasured, Report};
 
@@ -20,9 +23,9 @@ pub fn render(report: &Report) -> String {
     let mut page = Page::default();
     header(&mut page, report);
     findings::write(&mut page, &report.findings);
-    measured::write(&mut page, &report.measured);
     gates::write(&mut page, &report.gates);
-    coverage(&mut page, &report.coverage);
+    measured::write(&mut page, &report.measured, of_tables(report));
+    coverage(&mut page, &report.coverage, of_tables(report));
     not_measured(&mut page, &report.not_measured);
     if let Some(folder) = &report.run.folder {
         page.blank();
@@ -31,9 +34,15 @@ pub fn render(report: &Report) -> String {
     page.finish()
 }
 
+/// Rows of tables, ours or a rehearsal's: no batches, no agents.
+fn of_tables(report: &Report) -> bool {
+    report.run.source == Source::Tables.word() || report.run.source == Source::Rehearsal.word()
+}
+
 fn header(page: &mut Page, report: &Report) {
     let run = &report.run;
-    let mut words = vec![format!("RUN  {}", run.id), format!("plan {}", run.plan)];
+    let what = if run.source == Source::Tables.word() { "TABLES" } else { "RUN" };
+    let mut words = vec![format!("{what}  {}", run.id), format!("plan {}", run.plan)];
     words.extend(run.site.as_ref().map(|site| format!("site {site}")));
     words.push(run.seconds.map_or("length unknown".to_owned(), |seconds| format!("{seconds} s")));
     words.push(run.state.clone());
@@ -59,7 +68,7 @@ fn verdict(report: &Report) -> String {
     line
 }
 
-fn coverage(page: &mut Page, coverage: &Coverage) {
+fn coverage(page: &mut Page, coverage: &Coverage, of_tables: bool) {
     let c = coverage;
     page.blank();
     page.item(
@@ -80,15 +89,18 @@ fn coverage(page: &mut Page, coverage: &Coverage) {
         let (least, most) = (number(least), number(most));
         page.item("          ", &format!("load {least} s to {most} s a device"));
     }
-    page.item(
-        "          ",
-        &format!(
-            "batches {} stored, {} missing; records given up {}",
-            c.batches_stored, c.batches_missing, c.records_lost,
-        ),
-    );
-    for (kind, domains) in &c.domains {
-        page.item("          ", &format!("{kind} {}/{}", domains.loaded, domains.total));
+    let arrived = if of_tables {
+        format!("{} rows of samples", c.rows)
+    } else {
+        let (stored, missing, lost) = (c.batches_stored, c.batches_missing, c.records_lost);
+        format!("batches {stored} stored, {missing} missing; records given up {lost}")
+    };
+    page.item("          ", &arrived);
+    let kinds: Vec<String> =
+        c.domains.iter().map(|(kind, d)| format!("{kind} {}/{}", d.loaded, d.total)).collect();
+    if !kinds.is_empty() {
+        let words = format!("domains with a node that reported: {}", kinds.join(", "));
+        page.item("          ", &words);
     }
 }
 

@@ -3,20 +3,20 @@
 use super::line::{Page, WIDTH};
 
 /// More rows than one screen holds beside the rest.
-pub(super) const ROWS_SHOWN: usize = 16;
+pub(in crate::report) const ROWS_SHOWN: usize = 16;
 
 /// Rows of named cells under headings of two lines.
-pub(super) struct Table {
-    pub(super) title: String,
+pub(in crate::report) struct Table {
+    pub(in crate::report) title: String,
     /// Upper and lower line of each column's heading.
-    pub(super) columns: Vec<(String, String)>,
-    pub(super) rows: Vec<(String, Vec<Option<String>>)>,
+    pub(in crate::report) columns: Vec<(String, String)>,
+    pub(in crate::report) rows: Vec<(String, Vec<Option<String>>)>,
     /// What a row is, in the plural: for the line that stands for rows not shown.
-    pub(super) of: &'static str,
+    pub(in crate::report) of: &'static str,
 }
 
 impl Table {
-    pub(super) fn write(&self, page: &mut Page) {
+    pub(in crate::report) fn write(&self, page: &mut Page) {
         if self.rows.is_empty() || self.columns.is_empty() {
             return;
         }

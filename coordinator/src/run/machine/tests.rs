@@ -133,7 +133,7 @@ impl Story {
         self.said
             .iter()
             .filter_map(|(at, action)| match action {
-                Action::Lost { node, why } => Some((*at, node.as_str(), why.as_str())),
+                Action::Lost { node, why, .. } => Some((*at, node.as_str(), why.as_str())),
                 _ => None,
             })
             .collect()
@@ -299,9 +299,13 @@ fn an_uncertain_clock_is_waited_for_and_then_taken_as_it_is() {
     assert_eq!(story.lost(), []);
 }
 
+fn gone(node: &str) -> Event {
+    let (node, why) = (node.to_owned(), "left".to_owned());
+    Event::Gone { node, reason: LossReason::AgentLeft, why }
+}
+
 #[test]
 fn with_fewer_than_half_left_the_run_fails() {
-    let gone = |node: &str| Event::Gone { node: node.to_owned(), why: "left".to_owned() };
     let mut story = Story::going(4, &[60]);
     story.tell(gone("n1"));
     story.tell(gone("n2"));
@@ -317,7 +321,7 @@ fn with_fewer_than_half_left_the_run_fails() {
 #[test]
 fn the_last_node_that_is_lost_ends_the_run() {
     let mut story = Story::going(1, &[60]);
-    story.tell(Event::Gone { node: "n1".to_owned(), why: "left".to_owned() });
+    story.tell(gone("n1"));
     story.wait_until(100 * MS);
     assert!(matches!(story.end(), Some((_, End::Failed { .. }))), "{:?}", story.said);
 }

@@ -24,7 +24,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let interval_ns: u64 = args.get("interval-ns", 1_000_000)?;
     let length_ns = (seconds * 1e9) as u64;
     for round in 0..rounds {
-        for (word, spin) in [("block", false), ("spin", true)] {
+        for (how, spin) in [("block", false), ("spin", true)] {
+            let word = format!("{how}_{}khz", 1e6 / interval_ns as f64);
             let ours =
                 ours(args, ProbePlan { interval_ns, loaded: false, spin }, length_ns, round)?;
             print(args, &format!("rtt_{word}"), round, &ours)?;

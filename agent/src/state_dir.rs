@@ -1,10 +1,10 @@
-//! Where runs are kept when nobody says otherwise.
+//! Where runs and spools are kept when nobody says otherwise: one place for both binaries.
 
 use std::path::PathBuf;
 
 /// As root `/var/lib/loadbank`, else `$XDG_STATE_HOME/loadbank` or `~/.local/state/loadbank`.
 #[must_use]
-pub(crate) fn default_state_dir() -> PathBuf {
+pub fn default_state_dir() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let base = match (nix::unistd::geteuid().is_root(), state, home) {

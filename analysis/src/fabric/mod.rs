@@ -1,0 +1,32 @@
+//! Fabric attribution: which card, uplink, leaf or cut is slow, from rates between pairs.
+//!
+//! Two opinions on every directed part. The fit books each flow's excess time on what it
+//! crossed, never below zero. The record of what a part carried clears it: what once carried
+//! so much can carry so much. A lasting fault is confirmed where both agree.
+//! Refuses to judge parts that no flow crossed, and flows that nothing compares with.
+
+mod ambiguity;
+mod carried;
+mod experiment;
+mod lasting;
+mod map;
+mod name;
+mod nnls;
+mod slow;
+mod study;
+mod table;
+
+use model::finding::Finding;
+
+use crate::case::Case;
+use study::Study;
+
+/// What the pairs say about the fabric. Silent without pairs or without a site.
+pub(crate) fn testify(case: &Case) -> Vec<Finding> {
+    let Some(site) = case.site else { return Vec::new() };
+    if case.seen.pairs.is_empty() {
+        return Vec::new();
+    }
+    let study = Study::new(site, &case.seen.pairs);
+    slow::findings(&study, &case.policy.floors)
+}
