@@ -23,6 +23,8 @@ const HEAVY: f64 = 0.8;
 const FLOW_SCATTER: f64 = 0.02;
 /// A flow that is less below its siblings' than this is a setting, not a fault (proposal).
 const FLOW_FLOOR: f64 = 0.15;
+/// Loops with less than this share of their siblings' middle heat are not compared by flow.
+const LEAST_HEAT: f64 = 0.5;
 /// Temperature sensors of plants agree to about 0.3 K.
 const TEMP_SCATTER_K: f64 = 0.3;
 
@@ -99,10 +101,13 @@ pub(super) fn loops(telemetry: &Telemetry, board: &Board) -> Vec<Loop> {
     }
     for positions in kinds.values() {
         let supplies = apart(&loops, positions, |l| l.supply_c, |_| TEMP_SCATTER_K, |v, m| v - m);
+        let heats: Vec<f64> = positions.iter().filter_map(|p| loops[*p].heat_kw).collect();
+        // Flow for each kW says nothing of a loop whose load was shed.
+        let busy = LEAST_HEAT * median(&heats).unwrap_or(f64::NAN);
         let flows = apart(
             &loops,
             positions,
-            |l| l.flow_per_kw,
+            |l| l.flow_per_kw.filter(|_| l.heat_kw.is_some_and(|heat| heat >= busy)),
             |usual| FLOW_SCATTER * usual,
             |v, m| (m - v) / m,
         );

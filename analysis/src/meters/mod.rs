@@ -8,6 +8,7 @@
 mod cooling;
 mod lines;
 mod reconcile;
+mod shared;
 mod slope;
 mod stiffness;
 mod supply;

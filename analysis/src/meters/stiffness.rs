@@ -20,8 +20,8 @@ const LEAST_STEP: f64 = 0.1;
 /// (proposal; keeps a handful of nearly equal siblings from accusing one another).
 const LEAST_SCATTER: f64 = 0.05;
 /// An excess below this share of the voltage, over the load range that was seen, is not
-/// worth an electrician (proposal: a fifteenth of the 3 % that a supply may sag).
-const FLOOR_OF_VOLTAGE: f64 = 0.002;
+/// worth an electrician (proposal: a thirtieth of the 3 % that a supply may sag).
+const FLOOR_OF_VOLTAGE: f64 = 0.001;
 /// An excess below this share of the siblings' own sag is a longer cable (proposal).
 const FLOOR_OF_SAG: f64 = 0.3;
 

@@ -183,6 +183,24 @@ fn a_warm_loop_and_a_starved_one_are_told_apart() {
 }
 
 #[test]
+fn a_source_answers_for_all_that_hangs_from_it() {
+    let mut rows = healthy().rows();
+    // UPS B is dead: its PDUs carry nothing, and A carries all.
+    for row in rows.iter_mut().filter(|row| row.point == "power_kw") {
+        let dead = row.domain.starts_with("pdu-B");
+        row.value = row.value.map(|kw| if dead { 0.0 } else { 2.0 * kw });
+    }
+    let report = report(&rows, &[]);
+    let found = of_building(&report);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let effect = found[0].effect.as_ref().unwrap();
+    assert_eq!(
+        (found[0].suspect.id.as_str(), effect.metric.as_str()),
+        ("ups-B", "feed_share_percent")
+    );
+}
+
+#[test]
 fn device_watts_are_held_against_the_supplies() {
     let samples: Vec<SampleRow> = (0..8)
         .flat_map(|i| {

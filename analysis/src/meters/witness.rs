@@ -2,13 +2,14 @@
 //! that is warm or starved. A meter measures its own domain, so nothing is inferred from
 //! nodes here; what shares all of its nodes upstream can't be excluded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::finding::{Blame, Effect, Finding, FindingKind, Severity, Standing, Suspect};
 use model::site::{DomainIx, Family, Site};
 
 use super::Board;
 use super::cooling::Loop;
+use super::shared::sources;
 use super::stiffness::Feeder;
 use super::supply::Supply;
 use crate::case::{Case, list};
@@ -16,13 +17,18 @@ use crate::diagnose::cohort::limits;
 use crate::diagnose::draft;
 use crate::digest::meters::{Line, Quantity};
 
+/// Of the load that two sides share: a supply below carries nothing but its own losses.
+const DEAD_PERCENT: f64 = 5.0;
+
 pub(crate) fn testify(case: &Case) -> Vec<Finding> {
     let (Some(site), Some(building)) = (case.site, case.building) else { return Vec::new() };
     let mut findings = sagging(site, &building.feeders);
     findings.extend(building.supplies.iter().filter_map(|supply| overloaded(site, supply)));
     findings.extend(building.supplies.iter().filter_map(|supply| no_reserve(site, supply)));
     let floor = case.policy.floors.temp_k;
-    findings.extend(building.loops.iter().filter_map(|cooled| cooling(site, cooled, floor)));
+    findings.extend(dead(site, &building.supplies));
+    findings.extend(warm(site, &building.loops, floor));
+    findings.extend(building.loops.iter().filter_map(|cooled| starved(site, cooled)));
     findings.extend(alarms(&Board { site, meters: &case.seen.meters }));
     findings
 }
@@ -172,58 +178,107 @@ fn percent_effect(metric: &str, line: Line, percent: f64, limit: f64) -> Effect 
     }
 }
 
-fn cooling(site: &Site, cooled: &Loop, floor_k: f64) -> Option<Finding> {
-    let warm = cooled.supply_excess.and_then(|apart| Some((apart, apart.beyond(floor_k)?)));
-    let starved = cooled.flow_lack.zip(cooled.starved());
-    let believed = warm.is_some_and(|(_, b)| b) || starved.is_some_and(|(_, b)| b);
-    let standing = if believed { Standing::Confirmed } else { Standing::Watch };
-    let id = &site.domain(cooled.domain).id;
-    let mut evidence = Vec::new();
-    let mut effect = None;
-    if let Some((apart, _)) = warm {
-        evidence.push(format!(
-            "{id} is supplied {:.1} K warmer than its siblings at {:.1} C (robust z {:.1}, \
-             limit {:.1})",
-            apart.by,
-            apart.usual,
-            apart.z,
-            limits(apart.cohort).1,
-        ));
-        effect = Some(Effect {
+/// Supplies that carry nothing while the other side carries everything.
+fn dead(site: &Site, supplies: &[Supply]) -> Vec<Finding> {
+    let share = |supply: &Supply| supply.failover.as_ref().map(|f| f.share_percent);
+    let of = |keep: &dyn Fn(f64) -> bool| -> BTreeSet<DomainIx> {
+        let kept = supplies.iter().filter(|supply| share(supply).is_some_and(keep));
+        kept.map(|supply| supply.domain).collect()
+    };
+    let (hits, known) = (of(&|share| share < DEAD_PERCENT), of(&|_| true));
+    let found = sources(site, &hits, &known).into_iter().map(|(ix, parts)| {
+        let standing = Standing::Confirmed;
+        let mut found = finding(site, ix, FindingKind::WeakPower, standing, Severity::Critical);
+        found.effect = Some(Effect {
+            metric: "feed_share_percent".to_owned(),
+            relative: None,
+            absolute: Some(-50.0),
+            unit: "percent of the load".to_owned(),
+        });
+        let names = parts.iter().map(|part| &site.domain(*part).id);
+        found.evidence = vec![format!(
+            "{} carries less than {DEAD_PERCENT} % of what its nodes draw; the other side \
+             carries the rest",
+            list(names),
+        )];
+        found.action = format!("find out why {} is without load", site.domain(ix).id);
+        found.next_experiment =
+            Some("read its voltage: with voltage the cords are out, without it the feed is".into());
+        found
+    });
+    found.collect()
+}
+
+fn warm(site: &Site, loops: &[Loop], floor_k: f64) -> Vec<Finding> {
+    let all: BTreeMap<DomainIx, &Loop> =
+        loops.iter().map(|cooled| (cooled.domain, cooled)).collect();
+    let known = all.iter().filter(|(_, cooled)| cooled.supply_excess.is_some());
+    let known: BTreeSet<DomainIx> = known.map(|(ix, _)| *ix).collect();
+    let beyond = |ix: &DomainIx| all.get(ix)?.supply_excess?.beyond(floor_k);
+    let hits: BTreeSet<DomainIx> =
+        known.iter().copied().filter(|ix| beyond(ix).is_some()).collect();
+    let found = sources(site, &hits, &known).into_iter().filter_map(|(ix, parts)| {
+        let believed = parts.iter().any(|part| beyond(part) == Some(true));
+        let standing = if believed { Standing::Confirmed } else { Standing::Watch };
+        let mut found = finding(site, ix, FindingKind::WeakCooling, standing, Severity::Major);
+        let excess = |part: &DomainIx| all.get(part).and_then(|cooled| cooled.supply_excess);
+        let apart: Vec<_> = parts.iter().filter_map(|part| Some((part, excess(part)?))).collect();
+        let most = apart.iter().map(|(_, apart)| apart.by).reduce(f64::max)?;
+        found.effect = Some(Effect {
             metric: "supply_c".to_owned(),
             relative: None,
-            absolute: Some(apart.by),
+            absolute: Some(most),
             unit: "K".to_owned(),
         });
-    }
-    if let Some((apart, _)) = starved {
-        evidence.push(format!(
-            "{id} gets {:.0} % less flow for each kW than its siblings at {:.2} L/min \
-             (robust z {:.1}, limit {:.1})",
-            apart.by * 100.0,
-            apart.usual,
-            apart.z,
-            limits(apart.cohort).1,
+        let line = |(part, apart): &(&DomainIx, super::cooling::Apart)| {
+            format!(
+                "{} is supplied {:.1} K warmer than its siblings at {:.1} C (robust z {:.1}, \
+                 limit {:.1})",
+                site.domain(**part).id,
+                apart.by,
+                apart.usual,
+                apart.z,
+                limits(apart.cohort).1,
+            )
+        };
+        found.evidence = apart.iter().map(line).collect();
+        let id = &site.domain(ix).id;
+        found.action = format!("check heat exchanger, valves and primary water of {id}");
+        found.next_experiment = Some(format!(
+            "load half of the nodes of {id}: a supply that cools down lacks capacity, one \
+             that stays warm gets warm water"
         ));
-        effect = effect.or(Some(Effect {
-            metric: "flow_lpm_per_kw".to_owned(),
-            relative: Some(-apart.by),
-            absolute: Some(-apart.by * apart.usual),
-            unit: "L/min/kW".to_owned(),
-        }));
-    }
-    effect.as_ref()?;
+        Some(found)
+    });
+    found.collect()
+}
+
+fn starved(site: &Site, cooled: &Loop) -> Option<Finding> {
+    let (apart, believed) = cooled.flow_lack.zip(cooled.starved())?;
+    let standing = if believed { Standing::Confirmed } else { Standing::Watch };
     let kind = FindingKind::WeakCooling;
     let mut found = finding(site, cooled.domain, kind, standing, Severity::Major);
+    let id = &site.domain(cooled.domain).id;
+    found.effect = Some(Effect {
+        metric: "flow_lpm_per_kw".to_owned(),
+        relative: Some(-apart.by),
+        absolute: Some(-apart.by * apart.usual),
+        unit: "L/min/kW".to_owned(),
+    });
+    found.evidence = vec![format!(
+        "{id} gets {:.0} % less flow for each kW than its siblings at {:.2} L/min (robust z \
+         {:.1}, limit {:.1})",
+        apart.by * 100.0,
+        apart.usual,
+        apart.z,
+        limits(apart.cohort).1,
+    )];
     if let Some(rise) = cooled.rise_k() {
-        evidence.push(format!("{id} warms its coolant by {rise:.1} K under load"));
+        found.evidence.push(format!("{id} warms its coolant by {rise:.1} K under load"));
     }
-    (found.effect, found.evidence) = (effect, evidence);
-    found.action = format!("check pump, valves, filter and heat exchanger of {id}");
-    found.next_experiment = Some(format!(
-        "load half of the nodes of {id}: a supply that cools down lacks capacity, one that \
-         stays warm gets warm water"
-    ));
+    found.action = format!("check pump, valves and filter of {id}");
+    found.next_experiment =
+        Some(format!("open the balancing valve of {id}: a flow that stays low is blocked"));
     Some(found)
 }
 
