@@ -8,6 +8,9 @@
 mod ambiguity;
 mod carried;
 mod experiment;
+mod flaky;
+mod island;
+mod leaf;
 mod lasting;
 mod map;
 mod name;
@@ -28,5 +31,11 @@ pub(crate) fn testify(case: &Case) -> Vec<Finding> {
         return Vec::new();
     }
     let study = Study::new(site, &case.seen.pairs);
-    slow::findings(&study, &case.policy.floors)
+    let limited = slow::limited(&study, &case.policy.floors);
+    let lasting = limited.iter().map(|part| part.at).collect();
+    let mut findings = slow::findings(&study, &limited);
+    findings.extend(flaky::findings(&study, &lasting));
+    findings.extend(leaf::findings(&study, &lasting));
+    findings.extend(island::findings(&study.map, &study.table));
+    findings
 }

@@ -23,44 +23,53 @@ const CHANCE_WATCHED: f64 = 1e-2;
 const EXCESS_LEAST: f64 = 0.02;
 /// This share of a switch's cables one way, and at least two, is the switch.
 const WHOLE_SHARE: f64 = 0.6;
+/// A leaf whose paths are unknown is slow as a whole when it carries no more than this
+/// share of what leaves do: less is lost when one of a few uplinks is bad.
+const LEAF_SHARE_MOST: f64 = 0.75;
 /// Rivals named beside a suspect.
 const RIVALS_NAMED: usize = 12;
 
 /// A part below its like, and how sure that is.
 #[derive(Clone, Copy)]
-struct Limited {
-    at: usize,
+pub(super) struct Limited {
+    pub(super) at: usize,
     standing: Standing,
 }
 
 /// Cards and links that lasted below their like.
-pub(super) fn findings(study: &Study, floors: &Floors) -> Vec<Finding> {
-    let limited = limited(study, floors);
+pub(super) fn findings(study: &Study, limited: &[Limited]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut told: BTreeSet<usize> = BTreeSet::new();
-    for (switch, kind, parts) in whole_switches(study, &limited) {
+    for (switch, kind, parts) in whole_switches(study, limited) {
         told.extend(parts.iter().map(|part| part.at));
         findings.push(switch_finding(study, switch, kind, &parts));
     }
     let mut hosts: BTreeMap<(NodeIx, Option<u16>), Vec<Limited>> = BTreeMap::new();
-    for part in limited.into_iter().filter(|part| !told.contains(&part.at)) {
+    for part in limited.iter().copied().filter(|part| !told.contains(&part.at)) {
         match study.parts[part.at].element {
             Element::HostUp(node, card) | Element::HostDown(node, card) => {
                 hosts.entry((node, card)).or_default().push(part);
             }
             Element::Link(..) => findings.push(link_finding(study, part)),
-            // What some uplink of a leaf carries has its own test.
-            Element::LeafUp(_) | Element::LeafDown(_) => {}
+            Element::LeafUp(_) | Element::LeafDown(_) => findings.push(link_finding(study, part)),
         }
     }
     findings.extend(hosts.into_iter().map(|(host, parts)| host_finding(study, host, &parts)));
     findings
 }
 
-fn limited(study: &Study, floors: &Floors) -> Vec<Limited> {
+/// Parts below their like, in the order of the parts.
+pub(super) fn limited(study: &Study, floors: &Floors) -> Vec<Limited> {
     let share_most = 1.0 - floors.bandwidth_percent / 100.0;
     let family = study.parts.len() as f64;
-    let below = study.parts.iter().enumerate().filter(|(_, part)| part.share() <= share_most);
+    let below = study.parts.iter().enumerate().filter(|(_, part)| {
+        // One of a leaf's uplinks has a test of its own; here the leaf as a whole is asked.
+        let most = match part.element {
+            Element::LeafUp(_) | Element::LeafDown(_) => share_most.min(LEAF_SHARE_MOST),
+            _ => share_most,
+        };
+        part.share() <= most
+    });
     let graded = below.filter_map(|(at, part)| {
         let chance = part.ln_chance.exp() * family;
         let standing = if chance <= CHANCE_MOST && part.excess >= EXCESS_LEAST {
