@@ -12,15 +12,10 @@ use super::table::{Row, Table, quantile};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visit {
     pub(super) round: u32,
-    pub(super) time_ns: i64,
     /// Gbit/s of all flows through the part.
     pub(super) total: f64,
     /// Flows through the part.
     pub(super) flows: u32,
-    /// Gbit/s of the fastest flow through the part.
-    pub(super) fastest: f64,
-    /// Gbit/s that the usual flow of the same classes got, the largest of them.
-    pub(super) usual: f64,
     /// Mixed from the five-tuples through the part, in any order: visits by the same
     /// tuples take the same paths and collide the same way, so they are one proof.
     pub(super) tuples: u64,
@@ -36,19 +31,14 @@ pub(super) fn visits(table: &Table) -> Vec<Vec<Visit>> {
             if visits.last().is_none_or(|last| last.round != row.flow.round) {
                 visits.push(Visit {
                     round: row.flow.round,
-                    time_ns: row.flow.time_ns,
                     total: 0.0,
                     flows: 0,
-                    fastest: 0.0,
-                    usual: 0.0,
                     tuples: 0,
                 });
             }
             if let Some(visit) = visits.last_mut() {
                 visit.total += gbps;
                 visit.flows += 1;
-                visit.fastest = visit.fastest.max(gbps);
-                visit.usual = visit.usual.max(row.usual / row.tuples as f64);
                 visit.tuples = visit.tuples.wrapping_add(tuple);
             }
         }

@@ -19,16 +19,19 @@ use crate::diagnose::draft;
 
 /// A round is bad when the fastest flow through a part got less than this share of what
 /// its part of the capacity would be: below what noise and one shared collision make.
-const BAD_SHARE: f64 = 0.7;
+const BAD_SHARE: f64 = 0.6;
 /// Largest chance that any sound part of the whole fabric looks so: calibrated,
 /// docs/calibration-fabric.md.
-const CHANCE_MOST: f64 = 1e-3;
+const CHANCE_MOST: f64 = 3e-3;
+/// Visits count when sound parts with as many flows look bad no more often than this.
+const TELLING_MOST: f64 = 0.02;
 /// Fewest bad rounds of a part that is called flaky: two may be one bad minute.
 const BAD_LEAST: usize = 3;
 /// Findings at most: with more, the fabric as a whole is unsteady and each says little.
 const FINDINGS_MAX: usize = 16;
-/// Flows of a visit are counted up to here; more fill a link alike.
-const FLOWS_BIN_MAX: usize = 24;
+/// Visits with so many flows or more, up to the next entry, are compared with each other:
+/// few flows collide elsewhere together by chance, many hardly ever.
+const FLOWS_BINS: [usize; 8] = [1, 2, 3, 4, 6, 9, 14, 24];
 /// Rivals named beside a suspect.
 const RIVALS_NAMED: usize = 12;
 
@@ -36,6 +39,7 @@ const RIVALS_NAMED: usize = 12;
 struct Look {
     time_ns: i64,
     rows: Vec<u32>,
+    /// While rows are added all flows, then their bin.
     flows: usize,
     /// The fastest flow over what it should have had.
     speed: f64,
@@ -109,11 +113,11 @@ fn looks(study: &Study, explained: &[bool], at: usize) -> Vec<Look> {
     let mut round = None;
     let mut usual: f64 = 0.0;
     let mut fastest: f64 = 0.0;
-    let mut close = |looks: &mut Vec<Look>, usual: f64, fastest: f64| {
+    let close = |looks: &mut Vec<Look>, usual: f64, fastest: f64| {
         if let Some(look) = looks.last_mut() {
             let due = usual.min(capacity / look.flows.max(1) as f64);
             look.speed = if due > 0.0 { fastest / due } else { 1.0 };
-            look.flows = look.flows.min(FLOWS_BIN_MAX);
+            look.flows = FLOWS_BINS.partition_point(|least| *least <= look.flows);
         }
         looks.pop_if(|look| look.rows.is_empty());
     };
@@ -147,7 +151,7 @@ fn ln_chance(
     chance: &BTreeMap<(Sort, usize), (usize, usize)>,
 ) -> Option<f64> {
     let bad = looks.iter().filter(|look| look.bad()).count();
-    if bad < BAD_LEAST || bad == looks.len() {
+    if bad == looks.len() {
         return None;
     }
     let mut own: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
@@ -156,16 +160,18 @@ fn ln_chance(
         *bad += usize::from(look.bad());
         *all += 1;
     }
-    let expected: f64 = own
-        .iter()
-        .map(|(flows, (own_bad, own_all))| {
-            let (bad, all) = chance.get(&(sort, *flows)).copied().unwrap_or_default();
-            let others = (bad - own_bad + 1) as f64 / (all - own_all + 1) as f64;
-            others.min(1.0) * *own_all as f64
-        })
-        .sum();
-    let bad = bad as f64;
-    (bad > expected).then(|| bad - expected - bad * (bad / expected).ln())
+    // Visits in which sound parts often look bad say nothing either way.
+    let (mut bad, mut expected) = (0.0, 0.0);
+    for (flows, (own_bad, own_all)) in own {
+        let (all_bad, all) = chance.get(&(sort, flows)).copied().unwrap_or_default();
+        let others = ((all_bad - own_bad) as f64 + 0.5) / ((all - own_all) as f64 + 1.0);
+        if others <= TELLING_MOST {
+            bad += own_bad as f64;
+            expected += others * own_all as f64;
+        }
+    }
+    (bad > expected && bad >= BAD_LEAST as f64)
+        .then(|| bad - expected - bad * (bad / expected).ln())
 }
 
 fn finding(study: &Study, worst: &Candidate) -> Finding {

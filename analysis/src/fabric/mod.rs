@@ -18,11 +18,13 @@ mod nnls;
 mod slow;
 mod study;
 mod table;
+mod untested;
 
 use model::finding::Finding;
 
 use crate::case::Case;
 use study::Study;
+pub(crate) use untested::untested;
 
 /// What the pairs say about the fabric. Silent without pairs or without a site.
 pub(crate) fn testify(case: &Case) -> Vec<Finding> {

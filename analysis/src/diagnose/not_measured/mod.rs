@@ -56,6 +56,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
     gaps.extend(sensors::sensors(case));
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
+    gaps.extend(fabric::pair_tables(case));
     gaps.extend(building::building(case));
     gaps.extend(building::never_here(case));
     gaps.sort_by(|a, b| a.line.cmp(&b.line));

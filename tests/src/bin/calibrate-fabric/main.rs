@@ -1,7 +1,7 @@
 //! How often the judge names the right part of a simulated fabric, and how often it accuses
 //! a sound one: printed as a table, with intervals.
 //!
-//! `cargo run --release -p system-tests --bin calibrate-fabric -- [TRIALS]`
+//! `cargo run --release -p system-tests --bin calibrate-fabric -- [TRIALS [WORDS OF A ROW]]`
 
 mod cell;
 mod trial;
@@ -16,9 +16,10 @@ const HEALTHY_SEEDS: u64 = 1 << 32;
 
 fn main() {
     let trials = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(TRIALS);
+    let wanted = std::env::args().nth(2).unwrap_or_default();
     println!("| fabric | trials | named first | 95 % | in the set | 95 % | set size | target |");
     println!("|---|---|---|---|---|---|---|---|");
-    for cell in cells() {
+    for cell in cells().into_iter().filter(|cell| cell.name.contains(&wanted)) {
         let mut score = Score::default();
         (0..trials).for_each(|seed| score.add(&trial(&cell, seed)));
         print_cell(&cell, &score);
@@ -27,7 +28,8 @@ fn main() {
     println!("| healthy fabric | trials | accused | 95 % | most |");
     println!("|---|---|---|---|---|");
     let (mut all, mut accused) = (0, 0);
-    for cell in cells().iter().filter(|cell| cell.healthy_too) {
+    for cell in cells().iter().filter(|cell| cell.healthy_too && cell.name.contains(&wanted))
+    {
         let hits = (0..trials).filter(|s| healthy_trial(cell, HEALTHY_SEEDS + s)).count() as u64;
         println!("| {} | {trials} | {hits} | {} | 1 % |", cell.healthy_name, wilson(hits, trials));
         all += trials;
