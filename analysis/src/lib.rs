@@ -8,8 +8,8 @@
 mod case;
 mod coverage;
 mod diagnose;
-mod fabric;
 pub mod digest;
+mod fabric;
 mod measured;
 mod verdict;
 

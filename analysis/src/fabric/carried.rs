@@ -29,12 +29,7 @@ pub(super) fn visits(table: &Table) -> Vec<Vec<Visit>> {
         for &element in &row.path {
             let visits = &mut all[element as usize];
             if visits.last().is_none_or(|last| last.round != row.flow.round) {
-                visits.push(Visit {
-                    round: row.flow.round,
-                    total: 0.0,
-                    flows: 0,
-                    tuples: 0,
-                });
+                visits.push(Visit { round: row.flow.round, total: 0.0, flows: 0, tuples: 0 });
             }
             if let Some(visit) = visits.last_mut() {
                 visit.total += gbps;

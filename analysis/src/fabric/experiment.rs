@@ -1,6 +1,6 @@
 //! The next experiment: which transfer tells a suspect from its rivals.
 
-use model::site::{Site};
+use model::site::Site;
 
 use super::map::{Element, Map};
 use super::name::suspect;
@@ -20,15 +20,21 @@ pub(super) fn next(map: &Map, of: Element, rivals: &[Element]) -> String {
         (host @ (Element::HostUp(..) | Element::HostDown(..)), other)
         | (other, host @ (Element::HostUp(..) | Element::HostDown(..))) => format!(
             "send between {} and a neighbour on its leaf, then between that neighbour and another leaf: slow in the first means {}, slow in the second {}",
-            id(host), id(host), id(other)
+            id(host),
+            id(host),
+            id(other)
         ),
         (Element::Link(a, _), Element::Link(_, c)) if map.is_leaf(a) && map.is_leaf(c) => format!(
             "from {} over the same spine to other leaves, and from other leaves over it to {}: the one still slow is it",
-            site.domain(a).id, site.domain(c).id
+            site.domain(a).id,
+            site.domain(c).id
         ),
         _ => format!(
             "send through {} without {}, and through {} without {}: the one still slow is it",
-            id(of), id(rival), id(rival), id(of)
+            id(of),
+            id(rival),
+            id(rival),
+            id(of)
         ),
     }
 }

@@ -107,9 +107,8 @@ struct Group<'a> {
 /// All cuts alike are one taper; all cuts out of a pod, or into it, are that pod's.
 fn groups<'a>(site: &Site, all: &[Cut], confirmed: &[&'a Cut]) -> Vec<Group<'a>> {
     let mut sorted = confirmed.to_vec();
-    sorted.sort_by(|a, b| {
-        b.ratio().total_cmp(&a.ratio()).then((a.from, a.to).cmp(&(b.from, b.to)))
-    });
+    sorted
+        .sort_by(|a, b| b.ratio().total_cmp(&a.ratio()).then((a.from, a.to).cmp(&(b.from, b.to))));
     let (Some(worst), Some(best)) = (sorted.first(), sorted.last()) else { return Vec::new() };
     let measured: BTreeSet<_> = all.iter().map(|cut| (cut.from, cut.to)).collect();
     let hit: BTreeSet<_> = sorted.iter().map(|cut| (cut.from, cut.to)).collect();
@@ -121,7 +120,8 @@ fn groups<'a>(site: &Site, all: &[Cut], confirmed: &[&'a Cut]) -> Vec<Group<'a>>
     let pods: BTreeSet<DomainIx> = hit.iter().flat_map(|(from, to)| [*from, *to]).collect();
     for pod in pods {
         for out in [true, false] {
-            let of = |(from, to): &(DomainIx, DomainIx)| if out { *from == pod } else { *to == pod };
+            let of =
+                |(from, to): &(DomainIx, DomainIx)| if out { *from == pod } else { *to == pod };
             let own = hit.iter().filter(|key| of(key)).count();
             if own < 2 || own < measured.iter().filter(|key| of(key)).count() {
                 continue;

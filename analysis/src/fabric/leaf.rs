@@ -43,12 +43,13 @@ const TUPLES_NAMED: usize = 6;
 type Reading = fn(&Row) -> f64;
 
 /// Leaves with a slow uplink that no path names; rows through `explained` parts don't count.
-pub(super) fn findings(study: &Study, explained: &BTreeSet<usize>) -> Vec<Finding> {
+/// Gives the leaf's position beside its finding.
+pub(super) fn finding(study: &Study, explained: &BTreeSet<usize>) -> Option<(usize, Finding)> {
     let rows = unexplained(study, explained);
     let readings: [Reading; 2] = [slowness, is_slow];
     let mut sums: BTreeMap<u32, f64> = BTreeMap::new();
     for reading in readings {
-        let Some(deviations) = deviations(study, &rows, reading) else { return Vec::new() };
+        let Some(deviations) = deviations(study, &rows, reading) else { return None };
         for (leaf, deviation) in deviations {
             *sums.entry(leaf).or_default() += deviation.max(-1.0);
         }
@@ -56,13 +57,13 @@ pub(super) fn findings(study: &Study, explained: &BTreeSet<usize>) -> Vec<Findin
     let grown = growth(sums.len());
     // One cable at a time: a second bad one shows when the first is mended or its path known.
     let worst = sums.into_iter().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
-    let Some((leaf, sum)) = worst else { return Vec::new() };
+    let (leaf, sum) = worst?;
     let standing = match sum {
         sum if sum >= DEVIATIONS_LEAST + grown => Standing::Confirmed,
         sum if sum >= DEVIATIONS_WATCHED + grown => Standing::Watch,
-        _ => return Vec::new(),
+        _ => return None,
     };
-    vec![finding(study, &rows, leaf, sum, standing)]
+    Some((leaf as usize, written(study, &rows, leaf, sum, standing)))
 }
 
 /// How slow a flow was: 0 as usual, 0.7 at half the rate.
@@ -138,9 +139,8 @@ fn deviations(
     let variance = scatter / (rounds.len() - leaves) as f64;
     let mut all = BTreeMap::new();
     for up in [true, false] {
-        let of_side = |leaf: &u32| {
-            matches!(study.table.elements[*leaf as usize], Element::LeafUp(_)) == up
-        };
+        let of_side =
+            |leaf: &u32| matches!(study.table.elements[*leaf as usize], Element::LeafUp(_)) == up;
         let side: Vec<(u32, f64)> =
             level.iter().filter(|(leaf, _)| of_side(leaf)).map(|(l, v)| (*l, *v)).collect();
         let mut values: Vec<f64> = side.iter().map(|(_, value)| *value).collect();
@@ -154,7 +154,7 @@ fn deviations(
     Some(all)
 }
 
-fn finding(
+fn written(
     study: &Study,
     rows: &[(&Row, [u32; 2])],
     leaf: u32,

@@ -10,8 +10,8 @@ mod carried;
 mod experiment;
 mod flaky;
 mod island;
-mod leaf;
 mod lasting;
+mod leaf;
 mod map;
 mod name;
 mod nnls;
@@ -19,6 +19,8 @@ mod slow;
 mod study;
 mod table;
 mod untested;
+
+use std::collections::BTreeSet;
 
 use model::finding::Finding;
 
@@ -34,10 +36,13 @@ pub(crate) fn testify(case: &Case) -> Vec<Finding> {
     }
     let study = Study::new(site, &case.seen.pairs);
     let limited = slow::limited(&study, &case.policy.floors);
-    let lasting = limited.iter().map(|part| part.at).collect();
+    let mut lasting: BTreeSet<usize> = limited.iter().map(|part| part.at).collect();
     let mut findings = slow::findings(&study, &limited);
+    if let Some((leaf, finding)) = leaf::finding(&study, &lasting) {
+        lasting.insert(leaf);
+        findings.push(finding);
+    }
     findings.extend(flaky::findings(&study, &lasting));
-    findings.extend(leaf::findings(&study, &lasting));
     findings.extend(island::findings(&study.map, &study.table));
     findings
 }

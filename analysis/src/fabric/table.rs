@@ -87,7 +87,8 @@ impl<'a> Table<'a> {
         strangers.sort_unstable();
         strangers.dedup();
 
-        let classes = classes(&routed.iter().map(|(flow, route)| (*flow, route.hop)).collect::<Vec<_>>());
+        let classes =
+            classes(&routed.iter().map(|(flow, route)| (*flow, route.hop)).collect::<Vec<_>>());
         let mut usual: BTreeMap<&Class, Vec<f64>> = BTreeMap::new();
         for ((flow, _), class) in routed.iter().zip(&classes) {
             usual.entry(class).or_default().push(flow.gbps() * class.tuples as f64);
@@ -124,7 +125,8 @@ impl<'a> Table<'a> {
             for &column in &path {
                 columns.set(column as usize, rows.len() as u32);
             }
-            let untapered = flow.gbps() * best.get(&class.beyond_pods()).copied().unwrap_or(usual) / usual;
+            let untapered =
+                flow.gbps() * best.get(&class.beyond_pods()).copied().unwrap_or(usual) / usual;
             let untapered = if class.is_cut() { untapered } else { flow.gbps() };
             let (hop, tuples) = (route.hop, class.tuples);
             rows.push(Row { flow, hop, tuples, rate, usual, excess, untapered, path });
@@ -140,9 +142,8 @@ impl<'a> Table<'a> {
 
 fn classes<'a>(flows: &[(&'a Flow, Hop)]) -> Vec<Class<'a>> {
     type PairKey<'a> = (u32, &'a str, &'a str, Option<&'a str>);
-    let key = |flow: &'a Flow| -> PairKey<'a> {
-        (flow.round, &flow.src, &flow.dst, flow.nic.as_deref())
-    };
+    let key =
+        |flow: &'a Flow| -> PairKey<'a> { (flow.round, &flow.src, &flow.dst, flow.nic.as_deref()) };
     let mut tuples: BTreeMap<PairKey, usize> = BTreeMap::new();
     let mut company: BTreeMap<u32, usize> = BTreeMap::new();
     for (flow, _) in flows {

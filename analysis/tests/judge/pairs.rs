@@ -133,7 +133,10 @@ fn a_slow_uplink_is_named_in_its_direction() {
     let report = report(&bad_uplink());
     let finding = only(&report);
     assert_eq!(finding.kind, FindingKind::SlowUplink);
-    assert_eq!((finding.suspect.kind.as_str(), finding.suspect.id.as_str()), ("link", "leaf-2>spine-1"));
+    assert_eq!(
+        (finding.suspect.kind.as_str(), finding.suspect.id.as_str()),
+        ("link", "leaf-2>spine-1")
+    );
     let relative = finding.effect.as_ref().and_then(|effect| effect.relative).expect("an effect");
     assert!((-0.60..-0.50).contains(&relative), "{relative}");
     assert!(finding.next_experiment.is_some() && !finding.evidence.is_empty());
@@ -156,11 +159,16 @@ fn all_cables_of_a_leaf_one_way_are_the_leaf() {
 
 #[test]
 fn a_link_that_comes_and_goes_is_flaky_though_most_rounds_pass() {
-    let report = report(&sweep(|round, path, _, _| {
-        if path[1..] == [1, 2] && round % 3 == 0 { 20.0 } else { 100.0 }
-    }));
+    let report = report(&sweep(
+        |round, path, _, _| {
+            if path[1..] == [1, 2] && round % 3 == 0 { 20.0 } else { 100.0 }
+        },
+    ));
     let finding = only(&report);
-    assert_eq!((finding.kind, finding.suspect.id.as_str()), (FindingKind::FlakyLink, "spine-2>leaf-3"));
+    assert_eq!(
+        (finding.kind, finding.suspect.id.as_str()),
+        (FindingKind::FlakyLink, "spine-2>leaf-3")
+    );
 }
 
 #[test]
@@ -200,7 +208,8 @@ fn names_that_the_site_lacks_are_listed_and_accuse_nobody() {
 #[test]
 fn rows_without_a_rate_are_refused_and_counted() {
     let mut rows = healthy();
-    for (row, gbps) in rows.iter_mut().zip([None, Some(f64::NAN), Some(-1.0), Some(f64::INFINITY)]) {
+    for (row, gbps) in rows.iter_mut().zip([None, Some(f64::NAN), Some(-1.0), Some(f64::INFINITY)])
+    {
         row.gbps = gbps;
     }
     let report = report(&rows);
@@ -219,7 +228,8 @@ fn a_table_of_one_node_or_of_one_pair_says_nothing() {
     for rows in [healthy()[..1].to_vec(), vec![PairRow::default()], Vec::new()] {
         assert!(report(&rows).findings.is_empty());
     }
-    let to_itself = PairRow { src: "n1".into(), dst: "n1".into(), gbps: Some(1.0), ..PairRow::default() };
+    let to_itself =
+        PairRow { src: "n1".into(), dst: "n1".into(), gbps: Some(1.0), ..PairRow::default() };
     assert!(report(&[to_itself]).findings.is_empty());
 }
 

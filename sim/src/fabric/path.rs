@@ -22,8 +22,7 @@ pub(super) struct Path {
 
 impl<'a> Links<'a> {
     pub(super) fn new(shape: &'a Shape) -> Self {
-        let super_links =
-            if shape.pods > 1 { shape.pods * shape.spines * shape.supers } else { 0 };
+        let super_links = if shape.pods > 1 { shape.pods * shape.spines * shape.supers } else { 0 };
         let leaf_links = shape.pods * shape.leaves * shape.spines;
         Self { shape, hosts: shape.all_hosts(), leaf_links, super_links }
     }

@@ -125,8 +125,7 @@ mod tests {
         for count in [2, 5, 8, 64] {
             let rounds = count + count % 2 - 1;
             let all: Vec<_> = (0..rounds).flat_map(|round| circle(count, round)).collect();
-            let unordered: BTreeSet<_> =
-                all.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
+            let unordered: BTreeSet<_> = all.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
             assert_eq!((all.len(), unordered.len()), (count * (count - 1) / 2, all.len()));
         }
         assert!(circle(1, 0).is_empty());

@@ -136,8 +136,7 @@ impl Shape {
     fn add_links(&self, draft: &mut SiteDraft) {
         for leaf in 0..self.pods * self.leaves {
             for spine in 0..self.spines {
-                let (a, b) =
-                    (self.leaf_name(leaf), self.spine_name(self.pod_of_leaf(leaf), spine));
+                let (a, b) = (self.leaf_name(leaf), self.spine_name(self.pod_of_leaf(leaf), spine));
                 draft.links.push(Link { a, b, gbps: self.uplink_gbps(), count: 1 });
             }
         }

@@ -68,8 +68,11 @@ impl Cell {
             (Paths::Known, true) => vec![format!("{leaf_id}>{spine_id}")],
             (Paths::Known, false) => vec![format!("{spine_id}>{leaf_id}")],
         });
-        let side = (!matches!(self.fault, Fault::Taper(_)))
-            .then_some(if up { "transmit" } else { "receive" });
+        let side = (!matches!(self.fault, Fault::Taper(_))).then_some(if up {
+            "transmit"
+        } else {
+            "receive"
+        });
         let truth = Truth { kind, ids, side: side.filter(|_| self.paths == Paths::Unknown) };
         (self.built(shape, faults, seed), truth)
     }
@@ -110,18 +113,122 @@ pub(crate) fn cells() -> Vec<Cell> {
         healthy_name,
     };
     vec![
-        cell("uplink at half speed, paths known, busy, 8 flows, 8 rounds", "0.95 / 0.98", busy, 8, known, Fault::Uplink(0.5), "busy, 8 flows, 8 rounds, paths known"),
-        cell("uplink at half speed, paths unknown: leaf and direction", "0.75", busy, 8, Paths::Unknown, Fault::Uplink(0.5), "busy, 8 flows, 8 rounds, paths unknown"),
-        cell("uplink flaky in a quarter of 32 busy rounds, at 0.3", "0.95", busy, 32, known, Fault::Flaky(0.3, 0.25), "busy, 8 flows, 32 rounds, paths known"),
-        cell("one card at half speed, paths known, 8 busy rounds", "0.98", busy, 8, known, Fault::Nic(0.5), ""),
-        cell("one card at half speed, paths unknown, 8 busy rounds", "0.98", busy, 8, Paths::Unknown, Fault::Nic(0.5), ""),
-        cell("island 2:1, 16 flows, 4 + 4 rounds", "0.98", pods, 8, Paths::Unknown, Fault::Taper(2.0), "two pods 1:1, 16 flows, 4 + 4 rounds"),
-        cell("island 4:1, 16 flows, 4 + 4 rounds", "0.98", pods, 8, Paths::Unknown, Fault::Taper(4.0), ""),
-        cell("island 2:1, only the cut measured, 4 rounds", "-", Schedule::AcrossPods { flows: 16 }, 4, Paths::Unknown, Fault::Taper(2.0), "two pods 1:1, only the cut, 4 rounds"),
-        cell("uplink at 0.8, paths known, 8 busy rounds", "-", busy, 8, known, Fault::Uplink(0.8), ""),
-        cell("uplink at half speed, paths unknown, 32 busy rounds", "-", busy, 32, Paths::Unknown, Fault::Uplink(0.5), "busy, 8 flows, 32 rounds, paths unknown"),
-        cell("uplink at half speed, paths known, quiet, 48 rounds", "-", Schedule::Quiet, 48, known, Fault::Uplink(0.5), "quiet, 48 rounds, paths known"),
-        cell("uplink at 0.9, paths known, quiet, 120 rounds", "-", Schedule::Quiet, 120, known, Fault::Uplink(0.9), "quiet, 120 rounds, paths known"),
-        cell("uplink at half speed, paths known, 32 busy rounds of one flow", "-", Schedule::AllBusy { flows: 1 }, 32, known, Fault::Uplink(0.5), "busy, one flow, 32 rounds, paths known"),
+        cell(
+            "uplink at half speed, paths known, busy, 8 flows, 8 rounds",
+            "0.95 / 0.98",
+            busy,
+            8,
+            known,
+            Fault::Uplink(0.5),
+            "busy, 8 flows, 8 rounds, paths known",
+        ),
+        cell(
+            "uplink at half speed, paths unknown: leaf and direction",
+            "0.75",
+            busy,
+            8,
+            Paths::Unknown,
+            Fault::Uplink(0.5),
+            "busy, 8 flows, 8 rounds, paths unknown",
+        ),
+        cell(
+            "uplink flaky in a quarter of 32 busy rounds, at 0.3",
+            "0.95",
+            busy,
+            32,
+            known,
+            Fault::Flaky(0.3, 0.25),
+            "busy, 8 flows, 32 rounds, paths known",
+        ),
+        cell(
+            "one card at half speed, paths known, 8 busy rounds",
+            "0.98",
+            busy,
+            8,
+            known,
+            Fault::Nic(0.5),
+            "",
+        ),
+        cell(
+            "one card at half speed, paths unknown, 8 busy rounds",
+            "0.98",
+            busy,
+            8,
+            Paths::Unknown,
+            Fault::Nic(0.5),
+            "",
+        ),
+        cell(
+            "island 2:1, 16 flows, 4 + 4 rounds",
+            "0.98",
+            pods,
+            8,
+            Paths::Unknown,
+            Fault::Taper(2.0),
+            "two pods 1:1, 16 flows, 4 + 4 rounds",
+        ),
+        cell(
+            "island 4:1, 16 flows, 4 + 4 rounds",
+            "0.98",
+            pods,
+            8,
+            Paths::Unknown,
+            Fault::Taper(4.0),
+            "",
+        ),
+        cell(
+            "island 2:1, only the cut measured, 4 rounds",
+            "-",
+            Schedule::AcrossPods { flows: 16 },
+            4,
+            Paths::Unknown,
+            Fault::Taper(2.0),
+            "two pods 1:1, only the cut, 4 rounds",
+        ),
+        cell(
+            "uplink at 0.8, paths known, 8 busy rounds",
+            "-",
+            busy,
+            8,
+            known,
+            Fault::Uplink(0.8),
+            "",
+        ),
+        cell(
+            "uplink at half speed, paths unknown, 32 busy rounds",
+            "-",
+            busy,
+            32,
+            Paths::Unknown,
+            Fault::Uplink(0.5),
+            "busy, 8 flows, 32 rounds, paths unknown",
+        ),
+        cell(
+            "uplink at half speed, paths known, quiet, 48 rounds",
+            "-",
+            Schedule::Quiet,
+            48,
+            known,
+            Fault::Uplink(0.5),
+            "quiet, 48 rounds, paths known",
+        ),
+        cell(
+            "uplink at 0.9, paths known, quiet, 120 rounds",
+            "-",
+            Schedule::Quiet,
+            120,
+            known,
+            Fault::Uplink(0.9),
+            "quiet, 120 rounds, paths known",
+        ),
+        cell(
+            "uplink at half speed, paths known, 32 busy rounds of one flow",
+            "-",
+            Schedule::AllBusy { flows: 1 },
+            32,
+            known,
+            Fault::Uplink(0.5),
+            "busy, one flow, 32 rounds, paths known",
+        ),
     ]
 }

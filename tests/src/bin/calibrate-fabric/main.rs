@@ -28,8 +28,7 @@ fn main() {
     println!("| healthy fabric | trials | accused | 95 % | most |");
     println!("|---|---|---|---|---|");
     let (mut all, mut accused) = (0, 0);
-    for cell in cells().iter().filter(|cell| cell.healthy_too && cell.name.contains(&wanted))
-    {
+    for cell in cells().iter().filter(|cell| cell.healthy_too && cell.name.contains(&wanted)) {
         let hits = (0..trials).filter(|s| healthy_trial(cell, HEALTHY_SEEDS + s)).count() as u64;
         println!("| {} | {trials} | {hits} | {} | 1 % |", cell.healthy_name, wilson(hits, trials));
         all += trials;

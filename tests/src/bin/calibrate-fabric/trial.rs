@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use analysis::{Digest, Terms, judge};
+use model::RunFacts;
 use model::finding::{Finding, Standing};
 use model::plan::Plan;
 use model::policy::Policy;
-use model::RunFacts;
 use sim::fabric::Run;
 
 use crate::cell::{Cell, Truth};
