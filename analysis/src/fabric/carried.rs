@@ -6,49 +6,51 @@
 use std::collections::BTreeMap;
 
 use super::map::{Element, Map};
-use super::table::{Table, quantile};
+use super::table::{Row, Table, quantile};
 
 /// One round of one part.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visit {
     pub(super) round: u32,
-    pub(super) time_ns: i64,
     /// Gbit/s of all flows through the part.
     pub(super) total: f64,
     /// Flows through the part.
     pub(super) flows: u32,
-    /// Gbit/s of the fastest flow through the part.
-    pub(super) fastest: f64,
-    /// Gbit/s that the usual flow of the same classes got, the largest of them.
-    pub(super) usual: f64,
+    /// Mixed from the five-tuples through the part, in any order: visits by the same
+    /// tuples take the same paths and collide the same way, so they are one proof.
+    pub(super) tuples: u64,
 }
 
 /// Visits of every part, in the order of the table's elements; each by round.
 pub(super) fn visits(table: &Table) -> Vec<Vec<Visit>> {
     let mut all: Vec<Vec<Visit>> = vec![Vec::new(); table.elements.len()];
     for row in &table.rows {
-        let gbps = row.flow.gbps();
+        let (gbps, tuple) = (row.untapered, signature(row));
         for &element in &row.path {
             let visits = &mut all[element as usize];
             if visits.last().is_none_or(|last| last.round != row.flow.round) {
-                visits.push(Visit {
-                    round: row.flow.round,
-                    time_ns: row.flow.time_ns,
-                    total: 0.0,
-                    flows: 0,
-                    fastest: 0.0,
-                    usual: 0.0,
-                });
+                visits.push(Visit { round: row.flow.round, total: 0.0, flows: 0, tuples: 0 });
             }
             if let Some(visit) = visits.last_mut() {
                 visit.total += gbps;
                 visit.flows += 1;
-                visit.fastest = visit.fastest.max(gbps);
-                visit.usual = visit.usual.max(row.usual / row.tuples as f64);
+                visit.tuples = visit.tuples.wrapping_add(tuple);
             }
         }
     }
     all
+}
+
+/// A number for a five-tuple (FNV-1a: Fowler, Noll and Vo, RFC 9923).
+fn signature(row: &Row) -> u64 {
+    let port = row.flow.sport.map_or([0; 5], |port| {
+        let [a, b, c, d] = port.to_le_bytes();
+        [1, a, b, c, d]
+    });
+    let ends = row.flow.src.bytes().chain([0]).chain(row.flow.dst.bytes());
+    ends.chain(port).fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Parts alike are compared with each other: the same sort at the same declared speed.

@@ -5,7 +5,7 @@
 //! of hashes, noise), so the bar rises and falls with the schedule by itself: a busy round
 //! with few flows proves little, a quiet one much.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::carried::{Sort, Visit};
 
@@ -41,11 +41,12 @@ impl Peers {
     }
 
     /// Natural logarithm of the chance that a sound part stays at or below `share` of the
-    /// usual most in all these visits.
+    /// usual most in all these visits; visits by the same tuples count once.
     pub(super) fn ln_chance(&self, part: usize, sort: Sort, visits: &[Visit], share: f64) -> f64 {
         let mut known: BTreeMap<u32, f64> = BTreeMap::new();
         let mut sum = 0.0;
-        for visit in visits {
+        let mut proofs: BTreeSet<u64> = BTreeSet::new();
+        for visit in visits.iter().filter(|visit| proofs.insert(visit.tuples)) {
             let flows = visit.flows.min(FLOWS_BIN_MAX);
             sum += *known
                 .entry(flows)

@@ -138,7 +138,7 @@ impl<'a> Map<'a> {
     }
 
     /// The leaf of a card, or the only leaf of its node.
-    fn leaf(&self, node: NodeIx, card: Option<u16>) -> Option<DomainIx> {
+    pub(super) fn leaf(&self, node: NodeIx, card: Option<u16>) -> Option<DomainIx> {
         let nics = &self.site.node(node).nics;
         let own = card.and_then(|card| nics.get(usize::from(card))?.leaf.as_deref());
         if let Some(leaf) = own {

@@ -8,18 +8,25 @@
 mod ambiguity;
 mod carried;
 mod experiment;
+mod flaky;
+mod island;
 mod lasting;
+mod leaf;
 mod map;
 mod name;
 mod nnls;
 mod slow;
 mod study;
 mod table;
+mod untested;
+
+use std::collections::BTreeSet;
 
 use model::finding::Finding;
 
 use crate::case::Case;
 use study::Study;
+pub(crate) use untested::untested;
 
 /// What the pairs say about the fabric. Silent without pairs or without a site.
 pub(crate) fn testify(case: &Case) -> Vec<Finding> {
@@ -28,5 +35,14 @@ pub(crate) fn testify(case: &Case) -> Vec<Finding> {
         return Vec::new();
     }
     let study = Study::new(site, &case.seen.pairs);
-    slow::findings(&study, &case.policy.floors)
+    let limited = slow::limited(&study, &case.policy.floors);
+    let mut lasting: BTreeSet<usize> = limited.iter().map(|part| part.at).collect();
+    let mut findings = slow::findings(&study, &limited);
+    if let Some((leaf, finding)) = leaf::finding(&study, &lasting) {
+        lasting.insert(leaf);
+        findings.push(finding);
+    }
+    findings.extend(flaky::findings(&study, &lasting));
+    findings.extend(island::findings(&study.map, &study.table));
+    findings
 }

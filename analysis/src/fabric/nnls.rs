@@ -5,10 +5,10 @@
 
 /// Sweeps over all columns at most. Fits of a fabric settle within a few hundred; one that
 /// doesn't is stopped here with what it has, which is still feasible.
-const SWEEPS_MAX: usize = 2_000;
+const SWEEPS_MAX: usize = 1_000;
 /// A sweep that moves no column by more than this has settled, as a share of the largest
 /// value of `y`: far below the noise of any rate.
-const SETTLED: f64 = 1e-7;
+const SETTLED: f64 = 1e-6;
 
 /// The columns of a 0/1 matrix: for each column the rows in which it is one.
 #[derive(Debug, Clone, Default)]

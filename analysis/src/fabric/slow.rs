@@ -23,93 +23,133 @@ const CHANCE_WATCHED: f64 = 1e-2;
 const EXCESS_LEAST: f64 = 0.02;
 /// This share of a switch's cables one way, and at least two, is the switch.
 const WHOLE_SHARE: f64 = 0.6;
+/// A leaf whose paths are unknown is slow as a whole when it carries no more than this
+/// share of what leaves do: less is lost when one of a few uplinks is bad.
+const LEAF_SHARE_MOST: f64 = 0.75;
 /// Rivals named beside a suspect.
 const RIVALS_NAMED: usize = 12;
 
 /// A part below its like, and how sure that is.
 #[derive(Clone, Copy)]
-struct Limited {
-    at: usize,
+pub(super) struct Limited {
+    pub(super) at: usize,
     standing: Standing,
+    /// No chance explains it, whatever the fit books on it.
+    sure: bool,
 }
 
 /// Cards and links that lasted below their like.
-pub(super) fn findings(study: &Study, floors: &Floors) -> Vec<Finding> {
-    let limited = limited(study, floors);
+pub(super) fn findings(study: &Study, limited: &[Limited]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut told: BTreeSet<usize> = BTreeSet::new();
-    for (switch, kind, parts) in whole_switches(study, &limited) {
+    for (switch, kind, parts) in whole_switches(study, limited) {
         told.extend(parts.iter().map(|part| part.at));
         findings.push(switch_finding(study, switch, kind, &parts));
     }
     let mut hosts: BTreeMap<(NodeIx, Option<u16>), Vec<Limited>> = BTreeMap::new();
-    for part in limited.into_iter().filter(|part| !told.contains(&part.at)) {
+    // What the fit books nothing on shares its flows with a part that it does book.
+    let own = |part: &Limited| !told.contains(&part.at) && study.parts[part.at].excess > 0.0;
+    for part in limited.iter().copied().filter(own) {
         match study.parts[part.at].element {
             Element::HostUp(node, card) | Element::HostDown(node, card) => {
                 hosts.entry((node, card)).or_default().push(part);
             }
             Element::Link(..) => findings.push(link_finding(study, part)),
-            // What some uplink of a leaf carries has its own test.
-            Element::LeafUp(_) | Element::LeafDown(_) => {}
+            Element::LeafUp(_) | Element::LeafDown(_) => findings.push(link_finding(study, part)),
         }
     }
     findings.extend(hosts.into_iter().map(|(host, parts)| host_finding(study, host, &parts)));
     findings
 }
 
-fn limited(study: &Study, floors: &Floors) -> Vec<Limited> {
+/// Parts below their like, in the order of the parts.
+pub(super) fn limited(study: &Study, floors: &Floors) -> Vec<Limited> {
     let share_most = 1.0 - floors.bandwidth_percent / 100.0;
     let family = study.parts.len() as f64;
-    let below = study.parts.iter().enumerate().filter(|(_, part)| part.share() <= share_most);
+    let below = study.parts.iter().enumerate().filter(|(_, part)| {
+        // One of a leaf's uplinks has a test of its own; here the leaf as a whole is asked.
+        let most = match part.element {
+            Element::LeafUp(_) | Element::LeafDown(_) => share_most.min(LEAF_SHARE_MOST),
+            _ => share_most,
+        };
+        part.share() <= most
+    });
     let graded = below.filter_map(|(at, part)| {
         let chance = part.ln_chance.exp() * family;
-        let standing = if chance <= CHANCE_MOST && part.excess >= EXCESS_LEAST {
+        let sure = chance <= CHANCE_MOST;
+        let standing = if sure && part.excess >= EXCESS_LEAST {
             Standing::Confirmed
-        } else if chance <= CHANCE_WATCHED && part.excess > 0.0 {
+        } else if chance <= CHANCE_WATCHED && (sure || part.excess > 0.0) {
             Standing::Watch
         } else {
             return None;
         };
-        Some(Limited { at, standing })
+        Some(Limited { at, standing, sure })
     });
     graded.collect()
 }
 
-/// Switches of which most cables one way are confirmed.
+/// One side of a switch: transmit or receive, by its cables to switches or by its hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Side {
+    switch: DomainIx,
+    out: bool,
+    hosts: bool,
+}
+
+fn sides(study: &Study, element: Element) -> Vec<Side> {
+    let host = |node, card, out| {
+        let leaf = study.map.leaf(node, card);
+        leaf.map(|switch| Side { switch, out, hosts: true }).into_iter().collect()
+    };
+    match element {
+        Element::HostUp(node, card) => host(node, card, true),
+        Element::HostDown(node, card) => host(node, card, false),
+        Element::Link(a, b) => vec![
+            Side { switch: a, out: true, hosts: false },
+            Side { switch: b, out: false, hosts: false },
+        ],
+        Element::LeafUp(_) | Element::LeafDown(_) => Vec::new(),
+    }
+}
+
+/// Switches of which most cables one way are slow, or all hosts: a slow leaf slows both,
+/// and the fit, which can't tell the sum of its hosts from the sum of its cables, books it
+/// on either. What the hosts carry inside their leaf clears them.
 fn whole_switches(
     study: &Study,
     limited: &[Limited],
 ) -> Vec<(DomainIx, &'static str, Vec<Limited>)> {
-    let mut crossed: BTreeMap<(DomainIx, bool), usize> = BTreeMap::new();
-    for part in &study.parts {
-        if let Element::Link(a, b) = part.element {
-            *crossed.entry((a, true)).or_default() += 1;
-            *crossed.entry((b, false)).or_default() += 1;
+    let mut crossed: BTreeMap<Side, usize> = BTreeMap::new();
+    for side in study.parts.iter().flat_map(|part| sides(study, part.element)) {
+        *crossed.entry(side).or_default() += 1;
+    }
+    let mut hit: BTreeMap<Side, Vec<Limited>> = BTreeMap::new();
+    for part in limited.iter().filter(|part| part.sure) {
+        for side in sides(study, study.parts[part.at].element) {
+            hit.entry(side).or_default().push(*part);
         }
     }
-    let mut hit: BTreeMap<(DomainIx, bool), Vec<Limited>> = BTreeMap::new();
-    for part in limited.iter().filter(|part| part.standing == Standing::Confirmed) {
-        if let Element::Link(a, b) = study.parts[part.at].element {
-            hit.entry((a, true)).or_default().push(*part);
-            hit.entry((b, false)).or_default().push(*part);
-        }
-    }
-    hit.retain(|key, parts| {
-        parts.len() >= 2 && parts.len() as f64 >= WHOLE_SHARE * crossed[key] as f64
-    });
+    let whole = |side: &Side| {
+        let least = if side.hosts { 1.0 } else { WHOLE_SHARE } * crossed[side] as f64;
+        hit.get(side).is_some_and(|parts| parts.len() >= 2 && parts.len() as f64 >= least)
+    };
     // A cable has two ends: it is booked on the switch with the most.
-    let mut switches: Vec<_> = hit.into_iter().collect();
-    switches.sort_by_key(|(key, parts)| (std::cmp::Reverse(parts.len()), *key));
+    let mut switches: Vec<Side> = hit.keys().filter(|side| whole(side)).copied().collect();
+    switches.sort_by_key(|side| (std::cmp::Reverse(hit[side].len()), *side));
     let mut taken: BTreeSet<usize> = BTreeSet::new();
-    let mut whole = Vec::new();
-    for ((switch, out), parts) in switches {
-        if parts.iter().any(|part| taken.contains(&part.at)) {
+    let mut found = Vec::new();
+    for side in switches {
+        if hit[&side].iter().any(|part| taken.contains(&part.at)) {
             continue;
         }
+        let both = [Side { hosts: false, ..side }, Side { hosts: true, ..side }];
+        let parts: Vec<Limited> =
+            both.iter().filter_map(|side| hit.get(side)).flatten().copied().collect();
         taken.extend(parts.iter().map(|part| part.at));
-        whole.push((switch, if out { "transmit" } else { "receive" }, parts));
+        found.push((side.switch, if side.out { "transmit" } else { "receive" }, parts));
     }
-    whole
+    found
 }
 
 fn switch_finding(
@@ -128,7 +168,7 @@ fn switch_finding(
         name,
     );
     finding.evidence.push(format!(
-        "{} of its cables are slow on its {side} side: the switch rather than each of them",
+        "{} of its cables and hosts are slow on its {side} side: the switch rather than each of them",
         parts.len()
     ));
     let worst = parts.iter().map(|part| &study.parts[part.at]);

@@ -25,6 +25,21 @@ struct Class<'a> {
     nic: Option<&'a str>,
 }
 
+impl Class<'_> {
+    fn is_cut(&self) -> bool {
+        matches!(self.hop, Hop::Pods(..))
+    }
+
+    fn crosses(&self) -> bool {
+        self.is_cut() || self.hop == Hop::Leaves
+    }
+
+    /// The same class wherever its flows cross.
+    fn beyond_pods(&self) -> Self {
+        Self { hop: Hop::Leaves, company: 0, ..self.clone() }
+    }
+}
+
 /// One flow and what is known about it.
 pub(super) struct Row<'a> {
     pub(super) flow: &'a Flow,
@@ -37,6 +52,9 @@ pub(super) struct Row<'a> {
     pub(super) usual: f64,
     /// Excess time for a byte: 0 as usual, 1 for half the rate.
     pub(super) excess: f64,
+    /// Gbit/s as they would be if its cut between pods carried what the best does: a taper
+    /// slows every card behind it, and is none of their faults.
+    pub(super) untapered: f64,
     /// Positions in [`Table::elements`], from sender to receiver.
     pub(super) path: Vec<u32>,
 }
@@ -82,6 +100,12 @@ impl<'a> Table<'a> {
             .filter(|(_, middle)| *middle > 0.0)
             .collect();
 
+        let mut best: BTreeMap<Class, f64> = BTreeMap::new();
+        for (class, usual) in usual.iter().filter(|(class, _)| class.crosses()) {
+            let most = best.entry(class.beyond_pods()).or_default();
+            *most = most.max(*usual);
+        }
+
         let mut elements: Vec<Element> =
             routed.iter().flat_map(|(_, route)| route.elements.iter().copied()).collect();
         elements.sort_unstable();
@@ -101,15 +125,11 @@ impl<'a> Table<'a> {
             for &column in &path {
                 columns.set(column as usize, rows.len() as u32);
             }
-            rows.push(Row {
-                flow,
-                hop: route.hop,
-                tuples: class.tuples,
-                rate,
-                usual,
-                excess,
-                path,
-            });
+            let untapered =
+                flow.gbps() * best.get(&class.beyond_pods()).copied().unwrap_or(usual) / usual;
+            let untapered = if class.is_cut() { untapered } else { flow.gbps() };
+            let (hop, tuples) = (route.hop, class.tuples);
+            rows.push(Row { flow, hop, tuples, rate, usual, excess, untapered, path });
         }
         Self { rows, elements, columns, strangers, alone }
     }

@@ -1,6 +1,7 @@
 //! The judge, from records to report.
 
 mod invariants;
+mod pairs;
 mod scenario;
 mod witnesses;
 

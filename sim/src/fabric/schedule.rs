@@ -27,6 +27,8 @@ pub enum Schedule {
     AllBusy { flows: usize },
     /// Every host of a pod meets a host of another pod: one perfect matching across.
     AcrossPods { flows: usize },
+    /// In turn: the circle inside every pod, then a matching across.
+    PodsInTurn { flows: usize },
 }
 
 impl Schedule {
@@ -38,6 +40,10 @@ impl Schedule {
             Self::Quiet => (leaf_pairs(shape, round, seed, &mut dice), 1),
             Self::AllBusy { flows } => (busy_pairs(shape, round, seed), flows),
             Self::AcrossPods { flows } => (pod_pairs(shape, &mut dice), flows),
+            Self::PodsInTurn { flows } if round % 2 == 0 => {
+                (inner_pairs(shape, round / 2, seed), flows)
+            }
+            Self::PodsInTurn { flows } => (pod_pairs(shape, &mut dice), flows),
         };
         let both = pairs.into_iter().flat_map(|(a, b)| [(a, b), (b, a)]);
         let mut transfers = Vec::new();
@@ -88,6 +94,14 @@ fn busy_pairs(shape: &Shape, round: usize, seed: u64) -> Vec<(usize, usize)> {
     let hosts = shape.all_hosts();
     let rounds = (hosts + hosts % 2).saturating_sub(1);
     circle(hosts, drawn(rounds, round, seed))
+}
+
+fn inner_pairs(shape: &Shape, round: usize, seed: u64) -> Vec<(usize, usize)> {
+    let size = shape.leaves * shape.hosts;
+    let rounds = (size + size % 2).saturating_sub(1);
+    let pairs = circle(size, drawn(rounds, round, seed));
+    let of_pod = |pod: usize| pairs.iter().map(move |(a, b)| (pod * size + a, pod * size + b));
+    (0..shape.pods).flat_map(of_pod).collect()
 }
 
 fn pod_pairs(shape: &Shape, dice: &mut Dice) -> Vec<(usize, usize)> {

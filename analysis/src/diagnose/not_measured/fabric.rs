@@ -104,3 +104,9 @@ pub(super) fn collectives(case: &Case) -> Vec<Gap> {
     let why = format!("not every rank reported an operation in {}", list(open));
     vec![Gap::new("collective", why, concerns)]
 }
+
+/// What tables of pairs left open.
+pub(super) fn pair_tables(case: &Case) -> Vec<Gap> {
+    let open = crate::fabric::untested(case).into_iter();
+    open.map(|(what, why)| Gap::new(what, why, Concern::Nobody)).collect()
+}

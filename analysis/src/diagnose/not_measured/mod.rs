@@ -56,6 +56,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
     };
     gaps.extend(building::building(case));
     gaps.extend(building::meters(case));
+    gaps.extend(fabric::pair_tables(case));
     gaps.sort_by(|a, b| a.line.cmp(&b.line));
     gaps
 }
