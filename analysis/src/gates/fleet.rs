@@ -62,8 +62,19 @@ const ACCUSERS: [Accuser; 4] = [
     },
 ];
 
+/// One finding a cause: gates that accuse the same are its evidence together, and heat
+/// explains why power was not reached.
 pub(crate) fn testify(case: &Case) -> Vec<Finding> {
-    ACCUSERS.iter().filter_map(|accuser| accuse(case, accuser)).collect()
+    let mut findings: Vec<Finding> = Vec::new();
+    for accusation in ACCUSERS.iter().filter_map(|accuser| accuse(case, accuser)) {
+        let heat = findings.iter().any(|found| found.kind == FindingKind::WeakCooling);
+        match findings.iter_mut().find(|found| found.kind == accusation.kind) {
+            Some(same) => same.evidence.extend(accusation.evidence),
+            None if heat && accusation.standing == Standing::Watch => {}
+            None => findings.push(accusation),
+        }
+    }
+    findings
 }
 
 fn accuse(case: &Case, accuser: &Accuser) -> Option<Finding> {

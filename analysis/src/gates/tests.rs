@@ -208,6 +208,22 @@ fn a_hall_that_is_uniformly_warm_has_no_outlier_and_is_found() {
 }
 
 #[test]
+fn heat_that_throttles_is_one_finding_and_explains_the_power() {
+    let report = judge(
+        &soak(|_, _, row| {
+            row.temp_c = Some(86.0);
+            row.power_w = Some(500.0);
+            row.clock_event_reasons = Some(0x20);
+        }),
+        &[],
+    );
+    assert_eq!(on_fleet(&report), [(FindingKind::WeakCooling, Standing::Confirmed)]);
+    let heat = report.findings.iter().find(|f| f.suspect.kind == "fleet").unwrap();
+    assert_eq!(heat.evidence.len(), 2, "{heat:?}");
+    assert_eq!(gate(&report, "power_ratio_least").outcome, GateOutcome::Fail);
+}
+
+#[test]
 fn a_hall_that_is_braked_or_capped_throughout_is_found() {
     let braked = judge(&soak(|_, _, row| row.clock_event_reasons = Some(0x80)), &[]);
     assert_eq!(on_fleet(&braked), [(FindingKind::WeakPower, Standing::Confirmed)]);

@@ -124,7 +124,9 @@ fn delays(noise: Noise, shift: f64, streams: usize) -> (f64, usize, usize) {
     for fault in 0..FAULTS {
         let mut stream = Stream::new(noise, 1_000_000 + fault as u64);
         let Some(mut alarm) = stream.alarm(streams) else { continue };
-        (0..REST).for_each(|_| drop(alarm.step(stream.next())));
+        for _ in 0..REST {
+            alarm.step(stream.next());
+        }
         heard.extend((1..=PATIENCE).find(|_| alarm.step(stream.next() + shift).is_some()));
     }
     heard.sort_unstable();
