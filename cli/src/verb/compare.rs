@@ -8,8 +8,8 @@ use model::Report;
 use super::report::locate;
 use crate::failure::Failure;
 use crate::options::CompareOptions;
-use crate::state_dir::default_state_dir;
 use crate::{output, report};
+use agent::state_dir::default_state_dir;
 
 /// Largest report that is read: some gigabytes of text are no report.
 const REPORT_BYTES_MAX: u64 = 1 << 30;
