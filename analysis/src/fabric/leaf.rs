@@ -27,9 +27,9 @@ const LEAVES_LEAST: usize = 4;
 /// Both readings must point the same way: sum of their deviations, each in standard errors.
 /// The readings share flows; on sound fabrics of 16 directed leaves the largest sum stays
 /// below in 99 of 100: docs/calibration-fabric.md.
-const DEVIATIONS_LEAST: f64 = 6.2;
+const DEVIATIONS_LEAST: f64 = 7.0;
 /// Above this sum it is worth a look.
-const DEVIATIONS_WATCHED: f64 = 5.5;
+const DEVIATIONS_WATCHED: f64 = 5.0;
 /// Directed leaves of the fabric that the limits were calibrated on; with more the limits
 /// grow as the largest of so many normal numbers does.
 const CALIBRATED_LEAVES: f64 = 16.0;
