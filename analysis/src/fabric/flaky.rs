@@ -22,9 +22,10 @@ use crate::diagnose::draft;
 /// deep one shows in the second even where so few flows cross that collisions elsewhere
 /// make sound parts look mildly bad.
 const BAD_SHARES: [f64; 2] = [0.6, 0.45];
-/// Largest chance that any sound part of the whole fabric looks so: calibrated,
+/// Largest chance that any sound part of the whole fabric looks so. Chances are rounded up
+/// wherever few visits speak for them, so sound fabrics stay far below: calibrated,
 /// docs/calibration-fabric.md.
-const CHANCE_MOST: f64 = 3e-3;
+const CHANCE_MOST: f64 = 0.03;
 /// Visits count when sound parts with as many flows look bad no more often than this.
 const TELLING_MOST: f64 = 0.02;
 /// Fewest bad rounds of a part that is called flaky: two may be one bad minute.
@@ -151,8 +152,16 @@ fn looks(study: &Study, explained: &[bool], at: usize) -> Vec<Look> {
     looks
 }
 
-/// Natural logarithm of a bound on the chance of so many bad visits (Chernoff's bound for
-/// a sum of unequal chances); `None` when they are no more than expected or too few.
+/// Natural logarithm of a bound on the chance of so many events where fewer are expected:
+/// the first term of Poisson's tail over one minus the ratio of the next.
+fn ln_poisson_tail(events: f64, expected: f64) -> f64 {
+    let factorial: f64 = (1..=events as u32).map(|n| f64::from(n).ln()).sum();
+    let first = events * expected.ln() - expected - factorial;
+    (first - (1.0 - expected / (events + 1.0)).ln()).min(0.0)
+}
+
+/// Natural logarithm of the chance of so many bad visits, each rare (Le Cam: then their
+/// number is nearly Poisson's); `None` when they are no more than expected or too few.
 fn ln_chance(looks: &[Look], bad_share: f64, sort: Sort, chance: &Chances) -> Option<f64> {
     let bad = looks.iter().filter(|look| look.speed < bad_share).count();
     if bad == looks.len() {
@@ -174,8 +183,7 @@ fn ln_chance(looks: &[Look], bad_share: f64, sort: Sort, chance: &Chances) -> Op
             expected += others * own_all as f64;
         }
     }
-    (bad > expected && bad >= BAD_LEAST as f64)
-        .then(|| bad - expected - bad * (bad / expected).ln())
+    (bad > expected && bad >= BAD_LEAST as f64).then(|| ln_poisson_tail(bad, expected))
 }
 
 fn finding(study: &Study, worst: &Candidate) -> Finding {

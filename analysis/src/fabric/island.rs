@@ -34,6 +34,11 @@ const ALIKE: f64 = 1.3;
 /// Cuts named beside a suspect.
 const CUTS_NAMED: usize = 12;
 
+/// From a pod to a pod with so many five-tuples a pair.
+type CutKey = (DomainIx, DomainIx, usize);
+/// By round: sum and number of rates.
+type Rounds = BTreeMap<u32, (f64, f64)>;
+
 /// One directed cut under one kind of load.
 struct Cut {
     from: DomainIx,
@@ -177,9 +182,8 @@ fn group_finding(site: &Site, group: &Group, measured: usize) -> Finding {
 
 fn cuts(map: &Map, table: &Table) -> Vec<Cut> {
     let mut beside: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    let mut across: BTreeMap<(DomainIx, DomainIx, usize), BTreeMap<u32, (f64, f64)>> =
-        BTreeMap::new();
-    let mut cards: BTreeMap<(DomainIx, DomainIx, usize), f64> = BTreeMap::new();
+    let mut across: BTreeMap<CutKey, Rounds> = BTreeMap::new();
+    let mut cards: BTreeMap<CutKey, f64> = BTreeMap::new();
     for row in &table.rows {
         match row.hop {
             Hop::Leaves => beside.entry(row.tuples).or_default().push(row.rate),
@@ -201,7 +205,7 @@ fn cuts(map: &Map, table: &Table) -> Vec<Cut> {
     if pods < 2 {
         return Vec::new();
     }
-    let cut = |(key, rounds): (&(DomainIx, DomainIx, usize), &BTreeMap<u32, (f64, f64)>)| {
+    let cut = |(key, rounds): (&CutKey, &Rounds)| {
         let (from, to, tuples) = *key;
         let flows: f64 = rounds.values().map(|(_, count)| count).sum();
         let mean = rounds.values().map(|(sum, _)| sum).sum::<f64>() / flows;

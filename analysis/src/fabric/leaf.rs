@@ -27,9 +27,9 @@ const LEAVES_LEAST: usize = 4;
 /// Both readings must point the same way: sum of their deviations, each in standard errors.
 /// The readings share flows; on sound fabrics of 16 directed leaves the largest sum stays
 /// below in 99 of 100: docs/calibration-fabric.md.
-const DEVIATIONS_LEAST: f64 = 6.2;
+const DEVIATIONS_LEAST: f64 = 7.0;
 /// Above this sum it is worth a look.
-const DEVIATIONS_WATCHED: f64 = 5.5;
+const DEVIATIONS_WATCHED: f64 = 5.0;
 /// Directed leaves of the fabric that the limits were calibrated on; with more the limits
 /// grow as the largest of so many normal numbers does.
 const CALIBRATED_LEAVES: f64 = 16.0;
@@ -46,11 +46,12 @@ type Reading = fn(&Row) -> f64;
 /// Gives the leaf's position beside its finding.
 pub(super) fn finding(study: &Study, explained: &BTreeSet<usize>) -> Option<(usize, Finding)> {
     let rows = unexplained(study, explained);
-    let readings: [Reading; 2] = [slowness, is_slow];
+    // Few flows of sound leaves are that slow, so their scatter alone is too little to hold
+    // a leaf against: there its own counts too.
+    let readings: [(Reading, bool); 2] = [(slowness, false), (is_slow, true)];
     let mut sums: BTreeMap<u32, f64> = BTreeMap::new();
-    for reading in readings {
-        let Some(deviations) = deviations(study, &rows, reading) else { return None };
-        for (leaf, deviation) in deviations {
+    for (reading, own) in readings {
+        for (leaf, deviation) in deviations(study, &rows, reading, own)? {
             *sums.entry(leaf).or_default() += deviation.max(-1.0);
         }
     }
@@ -100,6 +101,7 @@ fn deviations(
     study: &Study,
     rows: &[(&Row, [u32; 2])],
     reading: Reading,
+    own: bool,
 ) -> Option<BTreeMap<u32, f64>> {
     let mut level: BTreeMap<u32, f64> = BTreeMap::new();
     for _ in 0..PASSES {
@@ -134,24 +136,37 @@ fn deviations(
     if leaves < 2 * LEAVES_LEAST || rounds.len() < leaves * ROUNDS_LEAST {
         return None;
     }
-    // Flows of one round collide together: the round is the unit, not the flow.
-    let scatter: f64 = rounds.values().map(|(sum, count)| sum * sum / count).sum();
-    let variance = scatter / (rounds.len() - leaves) as f64;
-    let mut all = BTreeMap::new();
-    for up in [true, false] {
-        let of_side =
-            |leaf: &u32| matches!(study.table.elements[*leaf as usize], Element::LeafUp(_)) == up;
-        let side: Vec<(u32, f64)> =
-            level.iter().filter(|(leaf, _)| of_side(leaf)).map(|(l, v)| (*l, *v)).collect();
-        let mut values: Vec<f64> = side.iter().map(|(_, value)| *value).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        let middle = (values.get(values.len() / 2)? + values.get((values.len() - 1) / 2)?) / 2.0;
-        for (leaf, value) in side {
-            let error = (variance / flows[&leaf]).sqrt();
-            all.insert(leaf, if error > 0.0 { (value - middle) / error } else { 0.0 });
-        }
+    // Each side around its own mean, then both around one median: eight leaves alone have
+    // too loose a middle.
+    let up = |leaf: &u32| matches!(study.table.elements[*leaf as usize], Element::LeafUp(_));
+    for side in [true, false] {
+        let own: Vec<u32> = level.keys().copied().filter(|leaf| up(leaf) == side).collect();
+        let mean = own.iter().map(|leaf| level[leaf]).sum::<f64>() / own.len().max(1) as f64;
+        own.iter().for_each(|leaf| *level.entry(*leaf).or_default() -= mean);
     }
-    Some(all)
+    let mut values: Vec<f64> = level.values().copied().collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = (values.get(values.len() / 2)? + values.get((values.len() - 1) / 2)?) / 2.0;
+    // Flows of one round collide together: the round is the unit, not the flow. A leaf is
+    // held against the scatter of the others on its side, and its own where that is asked.
+    let mut scatter: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for ((leaf, _), (sum, count)) in &rounds {
+        let (squares, seen) = scatter.entry(*leaf).or_insert((0.0, -1.0));
+        *squares += sum * sum / count;
+        *seen += 1.0;
+    }
+    let variance = |leaf: u32| {
+        let held = |other: &u32| own || (*other != leaf && up(other) == up(&leaf));
+        let others = scatter.iter().filter(|(other, _)| held(other));
+        let (squares, seen) =
+            others.fold((0.0, 0.0), |(s, n), (_, (squares, seen))| (s + squares, n + seen));
+        if seen > 0.0 { squares / seen } else { 0.0 }
+    };
+    let all = level.iter().map(|(&leaf, &value)| {
+        let error = (variance(leaf) / flows[&leaf]).sqrt();
+        (leaf, if error > 0.0 { (value - middle) / error } else { 0.0 })
+    });
+    Some(all.collect())
 }
 
 fn written(

@@ -40,7 +40,7 @@ impl Schedule {
             Self::Quiet => (leaf_pairs(shape, round, seed, &mut dice), 1),
             Self::AllBusy { flows } => (busy_pairs(shape, round, seed), flows),
             Self::AcrossPods { flows } => (pod_pairs(shape, &mut dice), flows),
-            Self::PodsInTurn { flows } if round % 2 == 0 => {
+            Self::PodsInTurn { flows } if round.is_multiple_of(2) => {
                 (inner_pairs(shape, round / 2, seed), flows)
             }
             Self::PodsInTurn { flows } => (pod_pairs(shape, &mut dice), flows),
