@@ -79,7 +79,7 @@ fn fleet_middle(case: &Case, signal: Signal) -> Option<f64> {
 }
 
 fn evidence(case: &Case, group: &Group, doubts: &[Doubt]) -> Vec<String> {
-    let mut lines: Vec<String> = group.effects.iter().map(|effect| line(effect)).collect();
+    let mut lines: Vec<String> = group.effects.iter().map(line).collect();
     lines.push(format!(
         "{} of {} reporting nodes show it, {} of {} elsewhere",
         group.hits.len(),
