@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use model::site::Site;
+
 use super::kind::{Entry, FaultKind, Unit};
 use super::{Fault, FaultError, Flap, Target};
 
@@ -56,7 +58,9 @@ fn size_of(entry: &Entry, text: &str) -> Result<f64, FaultError> {
     if entry.unit == Unit::None {
         return Err(FaultError::NoSize { kind: entry.word, text: text.to_owned() });
     }
-    let written = text.strip_suffix(entry.unit.suffix()).and_then(|digits| number(digits.trim()));
+    // A bare number is in the kind's own unit.
+    let digits = text.strip_suffix(entry.unit.suffix()).unwrap_or(text);
+    let written = number(digits.trim());
     let size = written.map(|written| written / entry.unit.scale());
     size.filter(|size| *size > 0.0 && *size <= entry.most).ok_or_else(|| FaultError::Size {
         kind: entry.word,
@@ -101,5 +105,34 @@ impl fmt::Display for Fault {
             write!(f, "~{}%/{}", (flap.duty * 1e8).round() / 1e6, flap.period_s)?;
         }
         Ok(())
+    }
+}
+
+impl Fault {
+    /// Reads a fault of a site. Beside the catalogue's words the words of findings are taken
+    /// (`weak_cooling:loop-2`): they stand for the first kind of the catalogue that should be
+    /// called so and works on the target.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or what the site lacks.
+    pub fn read(text: &str, site: &Site) -> Result<Self, FaultError> {
+        let checked = |text: &str| -> Result<Self, FaultError> {
+            let fault: Self = text.parse()?;
+            fault.check(site).map(|()| fault)
+        };
+        let direct = checked(text);
+        let Some((word, rest)) = text.trim().split_once(':') else { return direct };
+        if direct.is_ok() {
+            return direct;
+        }
+        let named = FaultKind::catalogue().iter().filter(|e| e.finding.word() == word.trim());
+        let others = named.map(|entry| checked(&format!("{}:{rest}", entry.word)));
+        let mut others: Vec<_> = others.collect();
+        let Some(found) = others.iter().position(Result::is_ok) else {
+            // A word of the catalogue says best what is wrong; else the nearest reading does.
+            let known = FaultKind::from_word(word.trim()).is_some() || others.is_empty();
+            return if known { direct } else { others.swap_remove(0) };
+        };
+        others.swap_remove(found)
     }
 }

@@ -40,6 +40,19 @@ fn a_whole_fault_is_read() {
 }
 
 #[test]
+fn words_of_findings_stand_for_the_kind_that_works_on_their_target() {
+    let site = small_site();
+    let read = |text: &str| Fault::read(text, &site).map(|fault| fault.to_string());
+    assert_eq!(read("weak_power:pdu-1=20%"), Ok("pdu_limit:pdu-1=20%".to_owned()));
+    assert_eq!(read("weak_cooling:rack-1@60"), Ok("recirculation:rack-1=12K@60".to_owned()));
+    assert_eq!(read("node_lost:pdu-1"), Ok("trip:pdu-1".to_owned()));
+    assert_eq!(read("device_hot:n1/2=80"), Ok("cold_plate:n1/2=80%".to_owned()));
+    assert!(read("weak_cooling:n1").is_err() && read("nonsense:n1").is_err());
+    let said = Fault::read("pdu_limit:rack-1", &site).expect_err("a rack is no PDU").to_string();
+    assert!(said.contains("rack-1 is a rack"), "{said}");
+}
+
+#[test]
 fn every_kind_is_read_back_as_it_is_written() {
     for entry in FaultKind::catalogue() {
         let target = match entry.sort {

@@ -19,7 +19,7 @@ fn main() -> Result<(), String> {
     let args = Args::read(std::env::args().skip(1))?;
     if args.word("curve") {
         let sites = args.number("sites", 120)?;
-        for severity in [0.25, 0.5, 0.75, 1.0, 1.5] {
+        for severity in [0.25, 0.5, 0.75, 1.0, 1.25] {
             let tally = many(&args, sites, |site, seed| draw::faulty(site, seed, severity));
             table::severity(severity, &tally?);
         }
