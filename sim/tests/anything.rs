@@ -102,7 +102,7 @@ proptest! {
         prop_assert_eq!(world.truth().len(), faults.len());
         world.samples(Sampling::per_phase(7)).for_each(|chunk| sane(&chunk));
         for row in world.pairs().unwrap_or_default() {
-            prop_assert!(row.gbps.is_some_and(|gbps| gbps >= 0.0 && gbps < 1e4), "{:?}", row);
+            prop_assert!(row.gbps.is_some_and(|gbps| (0.0..1e4).contains(&gbps)), "{:?}", row);
         }
         for row in world.meters() {
             prop_assert!(row.value.is_some_and(f64::is_finite), "{:?}", row);
