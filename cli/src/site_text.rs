@@ -47,9 +47,8 @@ pub fn counts(site: &Site) -> String {
         }
     }
     let unrated = unrated(site);
-    if let [named @ ..] = &unrated[..unrated.len().min(NAMED_MAX)]
-        && !named.is_empty()
-    {
+    let named = &unrated[..unrated.len().min(NAMED_MAX)];
+    if !named.is_empty() {
         let more = unrated.len() - named.len();
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
         let _ = writeln!(

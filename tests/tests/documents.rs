@@ -56,6 +56,29 @@ fn the_report_in_the_readme_is_the_recorded_one() {
     assert!(read("README.md").contains(report.trim_end()), "README shows another report");
 }
 
+/// The rehearsal whose report the README shows.
+const REHEARSAL: &str = "loadbank rehearse examples/three-pods.toml --fault pdu_limit:pdu-a2=12%";
+
+/// `LOADBANK_UPDATE=1` pastes what the command prints today.
+#[test]
+fn the_rehearsal_in_the_readme_is_what_the_command_prints() {
+    let site = root().join("examples/three-pods.toml");
+    let site = site.to_string_lossy();
+    let output = system_tests::loadbank(&["rehearse", &site, "--fault", "pdu_limit:pdu-a2=12%"]);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).expect("reports are UTF-8");
+    let head = format!("```\n$ {REHEARSAL}\n");
+    let readme = read("README.md");
+    let (before, rest) = readme.split_once(&head).expect("README lost its rehearsal");
+    let (shown, after) = rest.split_once("```\n").expect("the rehearsal's block ends");
+    if std::env::var_os("LOADBANK_UPDATE").is_some() {
+        let page = format!("{before}{head}{}\n```\n{after}", printed.trim_end());
+        std::fs::write(root().join("README.md"), page).expect("README is written");
+        return;
+    }
+    assert_eq!(shown.trim_end(), printed.trim_end(), "README shows another rehearsal");
+}
+
 #[test]
 fn built_in_plans_are_the_ones_that_the_documents_name() {
     let readme = read("README.md");

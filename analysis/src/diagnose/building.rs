@@ -13,6 +13,11 @@ const CRITICAL_SHARE: f64 = 0.10;
 /// Least kinds of physics that must agree where nobody commanded the load.
 const PHYSICS_LEAST: usize = 2;
 
+/// Share of group findings that were true in the calibration, halls with and without faults
+/// together (`docs/calibration.md`, "Confidence"): confirmed with one suspect, confirmed with
+/// several, watched.
+const CONFIDENCE: [f64; 3] = [0.978, 0.976, 0.179];
+
 /// One finding for each shared part under suspicion.
 pub(super) fn testify(case: &Case) -> Vec<Finding> {
     let Some((site, attribution)) = case.site.zip(case.attribution) else { return Vec::new() };
@@ -42,6 +47,11 @@ fn finding(case: &Case, site: &Site, group: &Group) -> Finding {
     finding.evidence = evidence(case, group, &doubts);
     finding.action = action(kind, &finding.suspect);
     finding.next_experiment = Some(experiment(site, &finding.suspect, &rivals, &doubts));
+    finding.confidence = Some(match (standing, rivals.is_empty()) {
+        (Standing::Confirmed, true) => CONFIDENCE[0],
+        (Standing::Confirmed, false) => CONFIDENCE[1],
+        (Standing::Watch, _) => CONFIDENCE[2],
+    });
     finding.cannot_exclude = rivals;
     finding
 }
@@ -79,7 +89,7 @@ fn fleet_middle(case: &Case, signal: Signal) -> Option<f64> {
 }
 
 fn evidence(case: &Case, group: &Group, doubts: &[Doubt]) -> Vec<String> {
-    let mut lines: Vec<String> = group.effects.iter().map(|effect| line(effect)).collect();
+    let mut lines: Vec<String> = group.effects.iter().map(line).collect();
     lines.push(format!(
         "{} of {} reporting nodes show it, {} of {} elsewhere",
         group.hits.len(),

@@ -21,6 +21,9 @@ const SURE_SHARE: f64 = 0.3;
 /// Share of a node's devices that must be slow at once.
 const DEVICES_SHARE: f64 = 0.75;
 
+/// Nodes with their slow repetitions, by block.
+type Slow<'a> = BTreeMap<&'a str, Vec<(&'a str, &'a Repetition<'a>)>>;
+
 /// Devices of one node in one repetition.
 #[derive(Default)]
 struct Repetition<'a> {
@@ -41,7 +44,7 @@ pub(super) fn testify(case: &Case) -> Vec<Finding> {
     }
     let spread = sigma(&all, 0.0).unwrap_or(0.0).max(Signal::Perf.least_sigma());
     let (_, believed) = cohort::limits(all.len());
-    let mut nodes: BTreeMap<&str, Vec<(&str, &Repetition)>> = BTreeMap::new();
+    let mut nodes: Slow = BTreeMap::new();
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     for ((node, _, block), repetition) in &repetitions {
         *counts.entry(node).or_default() += 1;
@@ -79,7 +82,7 @@ fn finding(
     case: &Case,
     node: &str,
     slow: &[(&str, &Repetition)],
-    (repetitions, all): (u32, &BTreeMap<&str, Vec<(&str, &Repetition)>>),
+    (repetitions, all): (u32, &Slow),
 ) -> Finding {
     let suspect = Suspect::new("node", node);
     let losses = slow.iter().filter_map(|(_, repetition)| repetition.residual(Signal::Perf));

@@ -307,7 +307,7 @@ fn compare_extremes(panel: &mut Panel) {
         let usual = device.values[Signal::Clock.index()].filter(|usual| *usual > 0.0);
         device.clock_min.map(|(clock, _)| usual.map_or(1.0, |usual| clock / usual))
     };
-    let mut pools: BTreeMap<(String, Option<u32>), (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let mut pools: BTreeMap<_, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for device in &panel.devices {
         let pool = pools.entry(cohort(device)).or_default();
         pool.0.extend(dip(device));

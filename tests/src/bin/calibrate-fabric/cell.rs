@@ -97,138 +97,111 @@ pub(crate) struct Truth {
     pub(crate) side: Option<&'static str>,
 }
 
-/// Every cell.
-pub(crate) fn cells() -> Vec<Cell> {
-    let busy = Schedule::AllBusy { flows: 8 };
-    let pods = Schedule::PodsInTurn { flows: 16 };
-    let known = Paths::Known;
-    let cell = |name, target, schedule, rounds, paths, fault, healthy_name| Cell {
-        name,
-        target,
-        schedule,
-        rounds,
-        paths,
-        fault,
-        healthy_too: !str::is_empty(healthy_name),
-        healthy_name,
-    };
-    vec![
-        cell(
-            "uplink at half speed, paths known, busy, 8 flows, 8 rounds",
-            "0.95 / 0.98",
-            busy,
-            8,
-            known,
-            Fault::Uplink(0.5),
-            "busy, 8 flows, 8 rounds, paths known",
-        ),
-        cell(
-            "uplink at half speed, paths unknown: leaf and direction",
-            "0.75",
-            busy,
-            8,
-            Paths::Unknown,
-            Fault::Uplink(0.5),
-            "busy, 8 flows, 8 rounds, paths unknown",
-        ),
-        cell(
-            "uplink flaky in a quarter of 32 busy rounds, at 0.3",
-            "0.95",
-            busy,
-            32,
-            known,
-            Fault::Flaky(0.3, 0.25),
-            "busy, 8 flows, 32 rounds, paths known",
-        ),
-        cell(
-            "one card at half speed, paths known, 8 busy rounds",
-            "0.98",
-            busy,
-            8,
-            known,
-            Fault::Nic(0.5),
-            "",
-        ),
-        cell(
-            "one card at half speed, paths unknown, 8 busy rounds",
-            "0.98",
-            busy,
-            8,
-            Paths::Unknown,
-            Fault::Nic(0.5),
-            "",
-        ),
-        cell(
-            "island 2:1, 16 flows, 4 + 4 rounds",
-            "0.98",
-            pods,
-            8,
-            Paths::Unknown,
-            Fault::Taper(2.0),
-            "two pods 1:1, 16 flows, 4 + 4 rounds",
-        ),
-        cell(
-            "island 4:1, 16 flows, 4 + 4 rounds",
-            "0.98",
-            pods,
-            8,
-            Paths::Unknown,
-            Fault::Taper(4.0),
-            "",
-        ),
-        cell(
-            "island 2:1, only the cut measured, 4 rounds",
-            "-",
-            Schedule::AcrossPods { flows: 16 },
-            4,
-            Paths::Unknown,
-            Fault::Taper(2.0),
-            "two pods 1:1, only the cut, 4 rounds",
-        ),
-        cell(
-            "uplink at 0.8, paths known, 8 busy rounds",
-            "-",
-            busy,
-            8,
-            known,
-            Fault::Uplink(0.8),
-            "",
-        ),
-        cell(
-            "uplink at half speed, paths unknown, 32 busy rounds",
-            "-",
-            busy,
-            32,
-            Paths::Unknown,
-            Fault::Uplink(0.5),
-            "busy, 8 flows, 32 rounds, paths unknown",
-        ),
-        cell(
-            "uplink at half speed, paths known, quiet, 48 rounds",
-            "-",
-            Schedule::Quiet,
-            48,
-            known,
-            Fault::Uplink(0.5),
-            "quiet, 48 rounds, paths known",
-        ),
-        cell(
-            "uplink at 0.9, paths known, quiet, 120 rounds",
-            "-",
-            Schedule::Quiet,
-            120,
-            known,
-            Fault::Uplink(0.9),
-            "quiet, 120 rounds, paths known",
-        ),
-        cell(
-            "uplink at half speed, paths known, 32 busy rounds of one flow",
-            "-",
-            Schedule::AllBusy { flows: 1 },
-            32,
-            known,
-            Fault::Uplink(0.5),
-            "busy, one flow, 32 rounds, paths known",
-        ),
-    ]
+const BUSY: Schedule = Schedule::AllBusy { flows: 8 };
+const PODS: Schedule = Schedule::PodsInTurn { flows: 16 };
+
+const fn cell(
+    name: &'static str,
+    target: &'static str,
+    (schedule, rounds, paths): (Schedule, usize, Paths),
+    fault: Fault,
+    healthy_name: &'static str,
+) -> Cell {
+    let healthy_too = !healthy_name.is_empty();
+    Cell { name, target, schedule, rounds, paths, fault, healthy_too, healthy_name }
 }
+
+/// Every cell.
+pub(crate) const CELLS: [Cell; 13] = [
+    cell(
+        "uplink at half speed, paths known, busy, 8 flows, 8 rounds",
+        "0.95 / 0.98",
+        (BUSY, 8, Paths::Known),
+        Fault::Uplink(0.5),
+        "busy, 8 flows, 8 rounds, paths known",
+    ),
+    cell(
+        "uplink at half speed, paths unknown: leaf and direction",
+        "0.75",
+        (BUSY, 8, Paths::Unknown),
+        Fault::Uplink(0.5),
+        "busy, 8 flows, 8 rounds, paths unknown",
+    ),
+    cell(
+        "uplink flaky in a quarter of 32 busy rounds, at 0.3",
+        "0.95",
+        (BUSY, 32, Paths::Known),
+        Fault::Flaky(0.3, 0.25),
+        "busy, 8 flows, 32 rounds, paths known",
+    ),
+    cell(
+        "one card at half speed, paths known, 8 busy rounds",
+        "0.98",
+        (BUSY, 8, Paths::Known),
+        Fault::Nic(0.5),
+        "",
+    ),
+    cell(
+        "one card at half speed, paths unknown, 8 busy rounds",
+        "0.98",
+        (BUSY, 8, Paths::Unknown),
+        Fault::Nic(0.5),
+        "",
+    ),
+    cell(
+        "island 2:1, 16 flows, 4 + 4 rounds",
+        "0.98",
+        (PODS, 8, Paths::Unknown),
+        Fault::Taper(2.0),
+        "two pods 1:1, 16 flows, 4 + 4 rounds",
+    ),
+    cell(
+        "island 4:1, 16 flows, 4 + 4 rounds",
+        "0.98",
+        (PODS, 8, Paths::Unknown),
+        Fault::Taper(4.0),
+        "",
+    ),
+    cell(
+        "island 2:1, only the cut measured, 4 rounds",
+        "-",
+        (Schedule::AcrossPods { flows: 16 }, 4, Paths::Unknown),
+        Fault::Taper(2.0),
+        "two pods 1:1, only the cut, 4 rounds",
+    ),
+    cell(
+        "uplink at 0.8, paths known, 8 busy rounds",
+        "-",
+        (BUSY, 8, Paths::Known),
+        Fault::Uplink(0.8),
+        "",
+    ),
+    cell(
+        "uplink at half speed, paths unknown, 32 busy rounds",
+        "-",
+        (BUSY, 32, Paths::Unknown),
+        Fault::Uplink(0.5),
+        "busy, 8 flows, 32 rounds, paths unknown",
+    ),
+    cell(
+        "uplink at half speed, paths known, quiet, 48 rounds",
+        "-",
+        (Schedule::Quiet, 48, Paths::Known),
+        Fault::Uplink(0.5),
+        "quiet, 48 rounds, paths known",
+    ),
+    cell(
+        "uplink at 0.9, paths known, quiet, 120 rounds",
+        "-",
+        (Schedule::Quiet, 120, Paths::Known),
+        Fault::Uplink(0.9),
+        "quiet, 120 rounds, paths known",
+    ),
+    cell(
+        "uplink at half speed, paths known, 32 busy rounds of one flow",
+        "-",
+        (Schedule::AllBusy { flows: 1 }, 32, Paths::Known),
+        Fault::Uplink(0.5),
+        "busy, one flow, 32 rounds, paths known",
+    ),
+];

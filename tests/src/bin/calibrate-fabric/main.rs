@@ -6,29 +6,33 @@
 mod cell;
 mod trial;
 
-use cell::{Cell, cells};
+use cell::{CELLS, Cell};
 use trial::{Score, healthy_trial, trial};
 
 /// Trials of a cell unless the first argument says otherwise: 19 of 20 within four percent.
 const TRIALS: u64 = 200;
+/// The judge's thresholds were set on lower seeds.
+const FIRST_SEED: u64 = 1_000_000;
 /// Seeds of faulty and healthy fabrics never meet.
 const HEALTHY_SEEDS: u64 = 1 << 32;
 
 fn main() {
     let trials = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(TRIALS);
     let wanted = std::env::args().nth(2).unwrap_or_default();
-    println!("| fabric | trials | named first | 95 % | in the set | 95 % | set size | target |");
-    println!("|---|---|---|---|---|---|---|---|");
-    for cell in cells().into_iter().filter(|cell| cell.name.contains(&wanted)) {
+    println!(
+        "| fabric | trials | named first | 95 % | watches too | 95 % | in the set | 95 % | set size | target |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for cell in CELLS.into_iter().filter(|cell| cell.name.contains(&wanted)) {
         let mut score = Score::default();
-        (0..trials).for_each(|seed| score.add(&trial(&cell, seed)));
+        (0..trials).for_each(|seed| score.add(&trial(&cell, FIRST_SEED + seed)));
         print_cell(&cell, &score);
     }
     println!();
     println!("| healthy fabric | trials | accused | 95 % | most |");
     println!("|---|---|---|---|---|");
     let (mut all, mut accused) = (0, 0);
-    for cell in cells().iter().filter(|cell| cell.healthy_too && cell.name.contains(&wanted)) {
+    for cell in CELLS.iter().filter(|cell| cell.healthy_too && cell.name.contains(&wanted)) {
         let hits = (0..trials).filter(|s| healthy_trial(cell, HEALTHY_SEEDS + s)).count() as u64;
         println!("| {} | {trials} | {hits} | {} | 1 % |", cell.healthy_name, wilson(hits, trials));
         all += trials;
@@ -40,11 +44,13 @@ fn main() {
 fn print_cell(cell: &Cell, score: &Score) {
     let share = |hits: u64| format!("{:.3}", hits as f64 / score.trials.max(1) as f64);
     println!(
-        "| {} | {} | {} | {} | {} | {} | {:.2} | {} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {} |",
         cell.name,
         score.trials,
         share(score.first),
         wilson(score.first, score.trials),
+        share(score.first_of_any),
+        wilson(score.first_of_any, score.trials),
         share(score.in_set),
         wilson(score.in_set, score.trials),
         score.set_sizes as f64 / score.trials.max(1) as f64,

@@ -14,6 +14,7 @@ use crate::cell::{Cell, Truth};
 /// What came of one trial.
 pub(crate) struct Outcome {
     first: bool,
+    first_of_any: bool,
     in_set: bool,
     set_size: u64,
 }
@@ -24,6 +25,8 @@ pub(crate) struct Score {
     pub(crate) trials: u64,
     /// The first confirmed finding names the fault.
     pub(crate) first: u64,
+    /// The first finding, confirmed or watched, names the fault.
+    pub(crate) first_of_any: u64,
     /// It names it as suspect or as what it can't exclude.
     pub(crate) in_set: u64,
     pub(crate) set_sizes: u64,
@@ -33,6 +36,7 @@ impl Score {
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.trials += 1;
         self.first += u64::from(outcome.first);
+        self.first_of_any += u64::from(outcome.first_of_any);
         self.in_set += u64::from(outcome.in_set);
         self.set_sizes += outcome.set_size;
     }
@@ -41,26 +45,30 @@ impl Score {
 /// Judges a faulty fabric.
 pub(crate) fn trial(cell: &Cell, seed: u64) -> Outcome {
     let (run, truth) = cell.run(seed);
-    let findings = confirmed(&run);
+    let all = judged(&run);
     if std::env::var_os("CALIBRATE_VERBOSE").is_some() {
         eprintln!("{} seed {seed}: truth {:?} {:?}", cell.name, truth.kind, truth.ids);
-        findings.iter().for_each(|f| eprintln!("   {f:?}"));
+        all.iter().for_each(|f| eprintln!("   {f:?}"));
     }
-    let Some(first) = findings.first() else {
-        return Outcome { first: false, in_set: false, set_size: 0 };
+    let is_named =
+        |finding: &Finding| truth.ids.contains(&finding.suspect.id) && says(finding, &truth);
+    let first_of_any = all.first().is_some_and(is_named);
+    let Some(first) = all.iter().find(|f| f.standing == Standing::Confirmed) else {
+        return Outcome { first: false, first_of_any, in_set: false, set_size: 0 };
     };
-    let named = truth.ids.contains(&first.suspect.id);
     let excluded = first.cannot_exclude.iter().any(|rival| truth.ids.contains(&rival.id));
     Outcome {
-        first: named && says(first, &truth),
-        in_set: named && says(first, &truth) || excluded,
+        first: is_named(first),
+        first_of_any,
+        in_set: is_named(first) || excluded,
         set_size: 1 + first.cannot_exclude.len() as u64,
     }
 }
 
 /// Whether a sound fabric was accused.
 pub(crate) fn healthy_trial(cell: &Cell, seed: u64) -> bool {
-    let findings = confirmed(&cell.healthy(seed));
+    let mut findings = judged(&cell.healthy(seed));
+    findings.retain(|f| f.standing == Standing::Confirmed);
     if std::env::var_os("CALIBRATE_VERBOSE").is_some() {
         findings.iter().for_each(|f| eprintln!("healthy {} seed {seed}: {f:?}", cell.name));
     }
@@ -72,7 +80,8 @@ fn says(finding: &Finding, truth: &Truth) -> bool {
         && truth.side.is_none_or(|side| finding.evidence.iter().any(|line| line.contains(side)))
 }
 
-fn confirmed(run: &Run) -> Vec<Finding> {
+/// Every finding of the report, the gravest first.
+fn judged(run: &Run) -> Vec<Finding> {
     let site = run.shape.site().expect("the calibration's shapes are sound");
     let plan = Plan {
         name: "calibrate-fabric".to_owned(),
@@ -86,6 +95,5 @@ fn confirmed(run: &Run) -> Vec<Finding> {
     let mut digest = Digest::new(&plan);
     digest.add_pairs(&run.rows());
     let terms = Terms { plan: &plan, site: Some(&site), policy: &Policy::default() };
-    let report = judge(&terms, &digest.finish(RunFacts::default()));
-    report.findings.into_iter().filter(|f| f.standing == Standing::Confirmed).collect()
+    judge(&terms, &digest.finish(RunFacts::default())).findings
 }

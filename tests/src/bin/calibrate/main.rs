@@ -31,6 +31,7 @@ fn main() -> Result<(), String> {
     let faulty =
         many(&args, args.number("faulty", 600)?, |site, seed| draw::faulty(site, seed, severity))?;
     table::faulty(&faulty);
+    table::confidence([&healthy, &faulty]);
     Ok(())
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct Tally {
     /// Truths and those found, by kind of fault; sites and those accused, by shape.
     pub(crate) kinds: BTreeMap<String, (usize, usize)>,
     pub(crate) shapes: BTreeMap<String, (usize, usize)>,
+    /// Group findings and those at the place of a fault, by how they stand.
+    pub(crate) scores: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl Tally {
@@ -99,6 +101,11 @@ impl Tally {
         let shape = self.shapes.entry(outcome.shape.clone()).or_default();
         shape.0 += 1;
         shape.1 += usize::from(!confirmed.is_empty());
+        for finding in &outcome.groups {
+            let score = self.scores.entry(score_of(finding)).or_default();
+            score.0 += 1;
+            score.1 += usize::from(outcome.truths.iter().any(|t| is_at(t, &finding.suspect)));
+        }
         for finding in &confirmed {
             self.confirmed += 1;
             self.set_size += 1 + finding.cannot_exclude.len();
@@ -119,6 +126,15 @@ impl Tally {
             kind.0 += 1;
             kind.1 += usize::from(found);
         }
+    }
+}
+
+/// How a finding stands: what a report's `confidence` is looked up by.
+fn score_of(finding: &Finding) -> &'static str {
+    match (finding.standing, finding.cannot_exclude.is_empty()) {
+        (Standing::Confirmed, true) => "confirmed, one suspect",
+        (Standing::Confirmed, false) => "confirmed, several suspects",
+        (Standing::Watch, _) => "watch",
     }
 }
 

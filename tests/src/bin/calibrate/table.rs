@@ -56,6 +56,22 @@ pub(crate) fn faulty(tally: &Tally) {
     }
 }
 
+/// What a report's `confidence` is taken from: group findings of all halls together.
+pub(crate) fn confidence(tallies: [&Tally; 2]) {
+    println!(
+        "\n| group findings of all halls | at the place of a fault (95 % interval) |\n|---|---|"
+    );
+    let words: std::collections::BTreeSet<_> =
+        tallies.iter().flat_map(|tally| tally.scores.keys()).collect();
+    for word in words {
+        let (mut all, mut right) = (0, 0);
+        for score in tallies.iter().filter_map(|tally| tally.scores.get(*word)) {
+            (all, right) = (all + score.0, right + score.1);
+        }
+        println!("| {word} | {} |", share(right, all));
+    }
+}
+
 pub(crate) fn severity(severity: f64, tally: &Tally) {
     let recall = tally.found as f64 / tally.truths.max(1) as f64;
     let bar = "#".repeat((recall * 40.0).round() as usize);
