@@ -94,7 +94,7 @@ fn a_slow_card_is_slow_both_ways_and_an_island_one_way() {
         assert!((0.45..0.65).contains(&share), "{share}");
     }
     let table = rows(&site, &plan, &["network_island:pod-1>pod-2=60%"], 3);
-    let pod = |node: &str| if leaf_of(&site, node) <= "leaf-2".to_owned() { 1 } else { 2 };
+    let pod = |node: &str| if leaf_of(&site, node).as_str() <= "leaf-2" { 1 } else { 2 };
     let across = |from, to| move |row: &PairRow| pod(&row.src) == from && pod(&row.dst) == to;
     let (out, back) = (mean(&table, across(1, 2)), mean(&table, across(2, 1)));
     assert!((out * f64::from(STREAMS) / 160.0 - 1.0).abs() < 0.1, "{out}");
