@@ -3,7 +3,7 @@
 mod laboratory;
 
 use laboratory::{phase, plan};
-use model::plan::{PhaseKind, Selector};
+use model::plan::{PhaseKind, Selector, Traffic};
 use model::sample_columns::{Metric, SampleColumns};
 use model::site::{Node, Site, SiteDraft};
 use proptest::prelude::*;
@@ -88,10 +88,12 @@ proptest! {
         let mut waves = phase("waves", square, 120.0, Some(100.0));
         waves.on = Selector::Percent(50);
         let up = PhaseKind::Ramp { from_percent: 0.0, to_percent: 100.0 };
+        let mut meet = phase("pairs", PhaseKind::Pairs, 20.0, None);
+        meet.traffic = Some(Traffic::Pairs { bytes: 1, streams: 2, both_ways: stagger });
         let plan = plan(vec![
             phase("idle", PhaseKind::Idle, 30.0, None),
             phase("up", up, 60.0, Some(100.0)),
-            phase("pairs", PhaseKind::Pairs, 20.0, None),
+            meet,
             waves,
         ]);
         let faults: Vec<Fault> =
@@ -99,6 +101,9 @@ proptest! {
         let world = World::new(&site, &plan, &faults, seed, Physics::default()).expect("a world");
         prop_assert_eq!(world.truth().len(), faults.len());
         world.samples(Sampling::per_phase(7)).for_each(|chunk| sane(&chunk));
+        for row in world.pairs().unwrap_or_default() {
+            prop_assert!(row.gbps.is_some_and(|gbps| (0.0..1e4).contains(&gbps)), "{:?}", row);
+        }
         for row in world.meters() {
             prop_assert!(row.value.is_some_and(f64::is_finite), "{:?}", row);
         }

@@ -59,6 +59,10 @@ fn digest(world: &World, plan: &Plan, site: &Site) -> Digest {
         digest.add_samples(&columns);
     }
     digest.add_meters(&world.meters());
+    match world.pairs() {
+        Ok(rows) => digest.add_pairs(&rows),
+        Err(none) => eprintln!("no transfers between nodes: {none}"),
+    }
     let (simulated, taken) = (plan.seconds(), began.elapsed().as_secs_f64());
     eprintln!("simulated {simulated:.0} s, a sample every {every_s:.1} s, in {taken:.1} s");
     digest

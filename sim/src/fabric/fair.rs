@@ -1,10 +1,14 @@
 //! Max-min fair sharing by progressive filling (Bertsekas and Gallager, Data Networks, 6.5).
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 /// Rates of flows, in the unit of the capacities: flow `i` crosses the links `paths[i]`.
 /// A flow that crosses no link, or whose capacity is not a number, gets nothing.
 #[must_use]
 pub fn fair_rates(capacities: &[f64], paths: &[Vec<usize>]) -> Vec<f64> {
-    let mut left = capacities.to_vec();
+    // What is no capacity carries nothing.
+    let mut left: Vec<f64> = capacities.iter().map(|gbps| gbps.max(0.0)).collect();
     let mut flows_on: Vec<Vec<usize>> = vec![Vec::new(); capacities.len()];
     let mut open: Vec<usize> = vec![0; capacities.len()];
     for (flow, path) in paths.iter().enumerate() {
@@ -14,8 +18,22 @@ pub fn fair_rates(capacities: &[f64], paths: &[Vec<usize>]) -> Vec<f64> {
         }
     }
     let mut rates: Vec<Option<f64>> = vec![None; paths.len()];
+    // Bits of numbers from zero up are in the order of the numbers. Shares only grow while
+    // others are closed, so one that is out of date is put back, never missed.
+    let share_of = |link: usize, left: &[f64], open: &[usize]| left[link] / open[link] as f64;
+    let used = (0..left.len()).filter(|link| open[*link] > 0);
+    let mut queue: BinaryHeap<Reverse<(u64, usize)>> =
+        used.map(|link| Reverse((share_of(link, &left, &open).to_bits(), link))).collect();
     // Every pass closes the tightest link for good.
-    while let Some((tight, share)) = tightest(&left, &open) {
+    while let Some(Reverse((bits, tight))) = queue.pop() {
+        if open[tight] == 0 {
+            continue;
+        }
+        let share = share_of(tight, &left, &open);
+        if share.to_bits() > bits {
+            queue.push(Reverse((share.to_bits(), tight)));
+            continue;
+        }
         for &flow in &flows_on[tight] {
             if rates[flow].is_some() {
                 continue;
@@ -29,13 +47,6 @@ pub fn fair_rates(capacities: &[f64], paths: &[Vec<usize>]) -> Vec<f64> {
         open[tight] = 0;
     }
     rates.into_iter().map(|rate| rate.filter(|r| r.is_finite()).unwrap_or(0.0)).collect()
-}
-
-/// The link whose fair share is least, and that share.
-fn tightest(left: &[f64], open: &[usize]) -> Option<(usize, f64)> {
-    let shares = left.iter().zip(open).enumerate().filter(|(_, (_, open))| **open > 0);
-    let shares = shares.map(|(link, (left, open))| (link, left / *open as f64));
-    shares.min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 #[cfg(test)]

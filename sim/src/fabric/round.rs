@@ -14,9 +14,9 @@ const START_NS: i64 = 1_760_000_000_000_000_000;
 /// Rounds follow each other by this much.
 const ROUND_NS: i64 = 1_000_000_000;
 /// Seconds measured of each round; the rest is set-up and warm-up.
-const MEASURED_S: f64 = 0.8;
+pub(super) const MEASURED_S: f64 = 0.8;
 /// Spread of a measured rate around the true one, as a share: host TCP over 0.8 s.
-const NOISE: f64 = 0.03;
+pub(super) const NOISE: f64 = 0.03;
 
 /// Whether rows say which way they went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

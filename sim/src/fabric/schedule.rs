@@ -4,9 +4,9 @@ use super::dice::Dice;
 use super::shape::Shape;
 
 /// Source ports begin where the kernel's ephemeral range does (IANA, RFC 6335).
-const SPORT_FIRST: u16 = 49_152;
+pub(super) const SPORT_FIRST: u16 = 49_152;
 /// Ports of the ephemeral range.
-const SPORTS: usize = 16_384;
+pub(super) const SPORTS: usize = 16_384;
 
 /// One directed flow of one round, hosts by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -161,7 +161,7 @@ const CATALOGUE: &[Entry] = &[
         "coolant and air so much warmer everywhere"),
     entry(K::SlowUplink, "slow_uplink", T::Link, U::Percent, 0.5, 0.99, F::SlowUplink, Pairs,
         "so much less bandwidth in one direction"),
-    entry(K::FlakyUplink, "flaky_uplink", T::Link, U::Percent, 0.5, 0.99, F::FlakyLink, Pairs,
+    entry(K::FlakyUplink, "flaky_uplink", T::Link, U::Percent, 0.9, 0.99, F::FlakyLink, Pairs,
         "so much less bandwidth now and then: give a flapping"),
     entry(K::SlowNic, "slow_nic", T::Nic, U::Percent, 0.5, 0.99, F::SlowNic, Pairs,
         "so much less bandwidth of one card"),

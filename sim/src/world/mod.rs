@@ -5,6 +5,7 @@ mod chain;
 mod effects;
 mod engine;
 mod meters;
+mod pairs;
 mod parts;
 mod plant;
 mod samples;
@@ -17,6 +18,7 @@ use model::site::{SelectError, Site};
 
 pub use samples::{Cadence, Samples, Sampling};
 
+use crate::fabric::{Harm, NoFabric, Wiring};
 use crate::fault::{Fault, FaultError, Truth, truth_of};
 use crate::physics::Physics;
 use effects::{Faults, Made};
@@ -43,6 +45,8 @@ pub struct World {
     faults: Faults,
     truth: Vec<Truth>,
     segments: Vec<Segment>,
+    wiring: Result<Wiring, NoFabric>,
+    harms: Vec<Harm>,
     seed: u64,
     physics: Physics,
 }
@@ -84,6 +88,11 @@ impl World {
         };
         let placed = Faults::new(site, faults, made)?;
         let truth = faults.iter().map(|fault| truth_of(fault, site)).collect::<Result<_, _>>()?;
+        let wiring = Wiring::of(site);
+        let harms = wiring.as_ref().map_or_else(
+            |_| Vec::new(),
+            |wiring| faults.iter().filter_map(|fault| Harm::of(fault, site, wiring)).collect(),
+        );
         Ok(Self {
             names: site.nodes().iter().map(|node| node.name.clone()).collect(),
             domain_ids: site.domains().iter().map(|domain| domain.id.clone()).collect(),
@@ -92,6 +101,8 @@ impl World {
             devices,
             plant,
             supply,
+            wiring,
+            harms,
             faults: placed,
             truth,
             seed,

@@ -1,7 +1,7 @@
 //! A plan on a time axis: who is asked for how much heat between two instants.
 
 use model::load::Kernel;
-use model::plan::{Phase, PhaseKind, Plan};
+use model::plan::{Phase, PhaseKind, Plan, Traffic};
 use model::site::{SelectError, Site};
 
 /// One phase on the run's time axis.
@@ -16,6 +16,17 @@ pub(super) struct Segment {
     pub(super) on: Vec<bool>,
     /// What the kernel draws at the highest clock, as a share of the hottest kernel.
     pub(super) intensity: f64,
+    /// Transfers between pairs, where the phase has them.
+    pub(super) exchange: Option<Exchange>,
+}
+
+/// How nodes meet in pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exchange {
+    pub(super) streams: usize,
+    pub(super) both_ways: bool,
+    /// Whether devices work meanwhile.
+    pub(super) loaded: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,10 +83,17 @@ pub(super) fn segments(plan: &Plan, site: &Site) -> Result<Vec<Segment>, SelectE
             shape: shape(phase),
             on,
             intensity: intensity(phase),
+            exchange: exchange(phase),
         });
         start_s += seconds;
     }
     Ok(segments)
+}
+
+fn exchange(phase: &Phase) -> Option<Exchange> {
+    let Some(Traffic::Pairs { streams, both_ways, .. }) = phase.traffic else { return None };
+    let loaded = phase.load.is_some();
+    Some(Exchange { streams: (streams as usize).max(1), both_ways, loaded })
 }
 
 fn shape(phase: &Phase) -> Shape {
@@ -120,6 +138,7 @@ mod tests {
             shape,
             on: Vec::new(),
             intensity: 1.0,
+            exchange: None,
         }
     }
 

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::Metric;
 use model::facts::Source;
-use model::plan::Requirement;
+use model::plan::{Phase, PhaseKind, Requirement, Traffic};
+use model::{Metric, NodeName};
 
 use super::load::LOAD_SECONDS_TOLERANCE;
 use super::{Concern, Gap};
@@ -204,9 +204,26 @@ fn fabric(case: &Case) -> Vec<Gap> {
         let why = format!("{rows} of pairs without a usable rate or without two nodes, not used");
         gaps.push(Gap::new("bandwidth_pair", why, Concern::Nobody));
     }
-    if case.requires(Requirement::Collective) {
+    if case.plan.phases.iter().any(|phase| phase.kind == PhaseKind::Rtt) {
+        gaps.push(Gap::new("rtt", "tables hold no histograms of round trips", Concern::Nobody));
+    }
+    let collective = |phase: &Phase| matches!(phase.traffic, Some(Traffic::Collective { .. }));
+    if case.requires(Requirement::Collective) || case.plan.phases.iter().any(collective) {
         let why = "tables hold no collectives";
         gaps.push(Gap::new("collective", why, Concern::Requiring(Requirement::Collective)));
     }
+    gaps.extend(unmet(case));
     gaps
+}
+
+/// Nodes of the run that neither sent nor received, where others did.
+fn unmet(case: &Case) -> Option<Gap> {
+    let pairs = &case.seen.pairs;
+    let met: BTreeSet<&str> = pairs.flows().flat_map(|flow| [&*flow.src, &*flow.dst]).collect();
+    let alone = case.joined().map(|(node, _)| node).filter(|node| !met.contains(node.0.as_str()));
+    let alone: Vec<&NodeName> = alone.collect();
+    (!met.is_empty() && !alone.is_empty()).then(|| {
+        let why = format!("no transfer with {}", list(alone));
+        Gap::new("data_plane", why, Concern::Requiring(Requirement::DataPlane))
+    })
 }
