@@ -24,7 +24,7 @@ use crate::diagnose::draft;
 const BAD_SHARES: [f64; 2] = [0.6, 0.45];
 /// Largest chance that any sound part of the whole fabric looks so. Chances are rounded up
 /// wherever few visits speak for them, so sound fabrics stay far below: calibrated,
-/// docs/calibration-fabric.md.
+/// docs/calibration.md.
 const CHANCE_MOST: f64 = 0.03;
 /// Visits count when sound parts with as many flows look bad no more often than this.
 const TELLING_MOST: f64 = 0.02;

@@ -26,7 +26,7 @@ const ROUNDS_LEAST: usize = 4;
 const LEAVES_LEAST: usize = 4;
 /// Both readings must point the same way: sum of their deviations, each in standard errors.
 /// The readings share flows; on sound fabrics of 16 directed leaves the largest sum stays
-/// below in 99 of 100: docs/calibration-fabric.md.
+/// below in 99 of 100: docs/calibration.md.
 const DEVIATIONS_LEAST: f64 = 7.0;
 /// Above this sum it is worth a look.
 const DEVIATIONS_WATCHED: f64 = 5.0;

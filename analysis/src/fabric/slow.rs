@@ -14,7 +14,7 @@ use super::study::{Part, Study};
 use crate::diagnose::draft;
 
 /// Largest chance that any sound part of the whole fabric looks so (number of parts times
-/// the chance of one): calibrated, docs/calibration-fabric.md.
+/// the chance of one): calibrated, docs/calibration.md.
 const CHANCE_MOST: f64 = 1e-3;
 /// A chance up to here is worth a look.
 const CHANCE_WATCHED: f64 = 1e-2;

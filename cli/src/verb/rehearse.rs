@@ -35,7 +35,8 @@ fn report(options: &RehearseOptions) -> Result<Report, Failure> {
     let site = formats::site::read(&options.site).map_err(Failure::usage)?;
     let policy = plan_source::policy(options.policy.as_deref())?;
     let plan = plan_source::parsed_plan(&options.plan)?;
-    let faults = options.fault.iter().map(|text| parsed(text)).collect::<Result<Vec<_>, _>>()?;
+    let faults =
+        options.fault.iter().map(|text| parsed(text, &site)).collect::<Result<Vec<_>, _>>()?;
     let world = World::new(&site, &plan, &faults, options.seed, Physics::default())
         .map_err(Failure::usage)?;
     for fault in &faults {
@@ -68,8 +69,8 @@ fn digest(world: &World, plan: &Plan, site: &Site) -> Digest {
     digest
 }
 
-fn parsed(text: &str) -> Result<Fault, Failure> {
-    text.parse().map_err(|error| Failure::usage(format!("--fault {text}: {error}")))
+fn parsed(text: &str, site: &Site) -> Result<Fault, Failure> {
+    Fault::read(text, site).map_err(|error| Failure::usage(format!("--fault {text}: {error}")))
 }
 
 fn list_faults() -> Result<(), Failure> {

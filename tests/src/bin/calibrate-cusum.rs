@@ -1,5 +1,5 @@
 //! How fast the early alarm is and how often it cries wolf, in simulation: prints the table
-//! of `docs/calibration-cusum.md`.
+//! of `docs/calibration.md`.
 //!
 //! Every stream is calibrated on a healthy hour of its own, as a real one would be: what
 //! the calibration does not know is part of the result. One sample is one second.
