@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::facts::NodeFacts;
+use model::facts::{NodeFacts, Source};
 use model::finding::Suspect;
 use model::plan::{Plan, Requirement};
 use model::policy::Policy;
@@ -65,7 +65,14 @@ impl<'a> Case<'a> {
     /// Whether somebody vouches that devices were asked for the same load: our own agents
     /// (or a rehearsal of them), or the policy.
     pub(crate) fn load_was_commanded(&self) -> bool {
-        self.policy.load_was_commanded || self.facts.nodes.values().any(|node| node.joined)
+        // A node "joined" where a table names it, so that attendance says nothing of this.
+        self.policy.load_was_commanded || self.facts.source != Source::Tables
+    }
+
+    /// Whether other people's jobs explain how like devices differ: those that draw unlike
+    /// power are warm, cool, slow and frugal without any fault.
+    pub(crate) fn load_explains_spread(&self) -> bool {
+        !self.load_was_commanded() && !self.panel.is_load_equal()
     }
 
     pub(crate) fn requires(&self, requirement: Requirement) -> bool {

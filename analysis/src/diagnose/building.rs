@@ -5,7 +5,7 @@ use model::site::{DomainKind, Family, Site};
 
 use crate::attribute::{Doubt, Group, GroupEffect, blame};
 use crate::case::{Case, list};
-use crate::diagnose::draft;
+use crate::diagnose::{draft, load_spread};
 use crate::panel::Signal;
 
 /// A loss of work or power beyond this share is critical: the hall can't do its job.
@@ -21,7 +21,8 @@ const CONFIDENCE: [f64; 3] = [0.978, 0.976, 0.179];
 /// One finding for each shared part under suspicion.
 pub(super) fn testify(case: &Case) -> Vec<Finding> {
     let Some((site, attribution)) = case.site.zip(case.attribution) else { return Vec::new() };
-    attribution.groups.iter().map(|group| finding(case, site, group)).collect()
+    let told = attribution.groups.iter().filter(|group| !load_spread::explains_group(case, group));
+    told.map(|group| finding(case, site, group)).collect()
 }
 
 fn finding(case: &Case, site: &Site, group: &Group) -> Finding {

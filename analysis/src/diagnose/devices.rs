@@ -7,8 +7,8 @@ use model::finding::{Blame, Effect, Finding, FindingKind, Members, Severity, Sta
 use crate::case::{Case, list};
 use crate::panel::{PanelDevice, Signal};
 
-use super::draft;
 use super::pattern::{Pattern, Signs};
+use super::{draft, load_spread};
 
 /// One device's pattern.
 struct Accused<'a> {
@@ -24,6 +24,9 @@ pub(super) fn testify(case: &Case) -> Vec<Finding> {
     for device in &case.panel.devices {
         let signs = Signs::new(case, device);
         let Some((pattern, sure)) = signs.pattern(case) else { continue };
+        if load_spread::explains_device(case, &signs, pattern) {
+            continue;
+        }
         let accused = Accused { device, signs, pattern, sure };
         if device.node.is_some() {
             nodes.entry(&device.node_name).or_default().push(accused);

@@ -12,6 +12,7 @@ mod devices;
 mod fleet_shift;
 mod host_io;
 mod instrument;
+mod load_spread;
 mod node_lost;
 pub(crate) mod not_measured;
 mod pattern;

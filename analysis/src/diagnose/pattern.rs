@@ -72,11 +72,9 @@ impl<'a> Signs<'a> {
         self.residual(signal).map_or(0.0, |residual| signal.bad() * residual)
     }
 
-    /// The pattern, and whether it is beyond doubt.
-    pub(super) fn pattern(&self, case: &Case) -> Option<(Pattern, bool)> {
+    /// Whether it was hot, and held back by its own word or by its clock.
+    pub(super) fn is_held_back(&self, case: &Case) -> bool {
         let floors = &case.policy.floors;
-        let believed = |signal| self.beyond(case, signal, self.believed);
-        let doubted = |signal| self.beyond(case, signal, self.doubted);
         let warm = self.bad_by(Signal::Temp) >= floors.temp_k;
         let hot_once = self.device.temp_max.is_some_and(|(_, above)| {
             above - self.explained[Signal::Temp.index()] >= floors.temp_k
@@ -84,10 +82,26 @@ impl<'a> Signs<'a> {
         let dipped = self.device.clock_min.is_some_and(|(_, ratio)| ratio < THROTTLED_CLOCK);
         let throttles =
             self.bad_by(Signal::ThermalThrottle) >= Signal::ThermalThrottle.floor(floors);
+        (throttles && (warm || hot_once)) || (dipped && hot_once)
+    }
+
+    /// Whether it draws less power than its likes, by more than the policy overlooks; so too
+    /// where its power is not known.
+    pub(super) fn draws_less(&self, case: &Case) -> bool {
+        let least = -case.policy.floors.power_percent / 100.0;
+        self.residual(Signal::Power).is_none_or(|residual| residual < least)
+    }
+
+    /// The pattern, and whether it is beyond doubt.
+    pub(super) fn pattern(&self, case: &Case) -> Option<(Pattern, bool)> {
+        let floors = &case.policy.floors;
+        let believed = |signal| self.beyond(case, signal, self.believed);
+        let doubted = |signal| self.beyond(case, signal, self.doubted);
+        let warm = self.bad_by(Signal::Temp) >= floors.temp_k;
         let usual_clock = self.bad_by(Signal::Clock) <= USUAL_CLOCK;
         let sure = case.panel.is_load_equal();
         let compared = self.device.cohort >= cohort::LEAST_MEMBERS;
-        if compared && ((throttles && (warm || hot_once)) || (dipped && hot_once)) {
+        if compared && self.is_held_back(case) {
             return Some((Pattern::Throttled, true));
         }
         if warm && believed(Signal::Power) {
@@ -133,7 +147,7 @@ impl<'a> Signs<'a> {
             ));
         }
         if let Some((clock, ratio)) = self.device.clock_min.filter(|(_, r)| *r < THROTTLED_CLOCK) {
-            let percent = 100.0 * (1.0 - ratio);
+            let percent = 100.0 * (ratio - 1.0);
             lines
                 .push(format!("least clock {clock:.0} MHz ({percent:+.0} % against like devices)"));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::facts::Source;
 use model::finding::Suspect;
 use model::plan::PhaseKind;
 use model::{DeviceId, Kernel, Metric};
@@ -12,6 +13,7 @@ use crate::diagnose::cohort::LEAST_MEMBERS;
 use crate::digest::telemetry::{Cell, CellKey, DeviceKey};
 use crate::middle::median;
 use crate::panel::Signal;
+use crate::tables::has_reading;
 
 /// Clock-event reasons (nvml.h, nvmlClocksEventReasons).
 const SW_THERMAL: u64 = 0x20;
@@ -52,8 +54,13 @@ fn each(case: &Case, why: &str, of: impl Fn(&Cells) -> Option<f64>) -> Found {
 
 /// Devices of the site, or of the run, that said nothing at all.
 pub(super) fn missing(case: &Case) -> Found {
+    if case.facts.source == Source::Tables && case.seen.telemetry.is_empty() {
+        return Err("no row of samples was handed in".to_owned());
+    }
     let mut reporting: BTreeMap<String, usize> = BTreeMap::new();
-    for (key, _) in case.seen.telemetry.devices() {
+    // A row without a value is no device that reports.
+    let devices = case.seen.telemetry.devices();
+    for (key, _) in devices.filter(|(_, cells)| cells.values().any(has_reading)) {
         *reporting.entry(key.node.clone()).or_default() += 1;
     }
     for (node, evidence) in &case.seen.nodes {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use analysis::{Digest, Terms};
-use model::facts::{NodeFacts, RunEnd, RunFacts};
+use model::facts::{NodeFacts, RunEnd, RunFacts, Source};
 use model::plan::{Limits, Plan};
 use model::site::{Domain, DomainKind, Node, SiteDraft};
 use model::{NodeName, Policy, Report, SampleColumns, SampleRow, Site};
@@ -16,7 +16,7 @@ pub(crate) const NODES_PER_RACK: usize = 4;
 pub(crate) struct Hall {
     pub(crate) site: SiteDraft,
     pub(crate) rows: Vec<SampleRow>,
-    /// Our own agents asked for the load.
+    /// Our own agents asked for the load; else these are the tables of others.
     pub(crate) commanded: bool,
 }
 
@@ -96,10 +96,11 @@ impl Hall {
         let nodes = self.site.nodes.iter().map(|node| {
             let devices = (0..node.devices).map(|index| (index, node.device_model.clone()));
             let devices = devices.collect();
-            let facts = NodeFacts { devices, joined: self.commanded, ..NodeFacts::default() };
+            let facts = NodeFacts { devices, joined: true, ..NodeFacts::default() };
             (NodeName(node.name.clone()), facts)
         });
-        RunFacts { end: RunEnd::Finished, nodes: nodes.collect(), ..RunFacts::default() }
+        let source = if self.commanded { Source::Agents } else { Source::Tables };
+        RunFacts { source, end: RunEnd::Finished, nodes: nodes.collect(), ..RunFacts::default() }
     }
 }
 

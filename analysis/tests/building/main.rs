@@ -130,6 +130,38 @@ fn nobody_vouches_for_the_load_so_heat_alone_is_watched() {
     assert_eq!((groups(&report).len(), confirmed(&report).len()), (1, 0));
 }
 
+/// Every second rack at a third less power, as other people's jobs have it.
+fn unlike_jobs(hall: Hall) -> Hall {
+    hall.bend(&[1, 3, 5, 7], |row| row.power_w = row.power_w.map(|watts| 0.66 * watts))
+}
+
+#[test]
+fn what_unlike_jobs_explain_is_counted_and_not_told() {
+    let mut hall = unlike_jobs(Hall::healthy(11)).bend_node(&node(3, 1), warmer(25.0));
+    hall.commanded = false;
+    let report = hall.judge();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    let gap = report.not_measured.iter().find(|gap| gap.what == "equal_load").unwrap();
+    assert!(gap.why.contains("device"), "{}", gap.why);
+    // Whoever vouches for the load wants to hear of them.
+    hall.commanded = true;
+    let report = hall.judge();
+    assert!(!report.findings.is_empty());
+    assert!(report.not_measured.iter().all(|gap| gap.what != "equal_load"));
+}
+
+#[test]
+fn a_throttled_device_is_told_whatever_the_load() {
+    let hall = unlike_jobs(Hall::healthy(12)).bend_node(&node(3, 1), warmer(25.0));
+    let every: Vec<usize> = (0..8).collect();
+    let hall = hall.bend(&every, |row| row.clock_event_reasons = Some(0));
+    let mut hall = hall.bend_node(&node(3, 1), |row| row.clock_event_reasons = Some(0x40));
+    hall.commanded = false;
+    let report = hall.judge();
+    let told = report.findings.iter().any(|f| f.suspect.id.starts_with("n31"));
+    assert!(told, "{:?}", report.findings);
+}
+
 #[test]
 fn a_group_measured_another_day_is_watched() {
     let day = |row: &mut SampleRow| row.time_ns += 86_400_000_000_000;
@@ -183,4 +215,13 @@ proptest! {
         }
         prop_assert_eq!(hall.judge(), hall.judge());
     }
+}
+
+#[test]
+fn stand_ins_for_no_value_are_counted_and_not_measured() {
+    let report = Hall::healthy(13).bend(&[4], |row| row.power_w = Some(-1.0)).judge();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    let gap = report.not_measured.iter().find(|gap| gap.why.contains("beyond anything")).unwrap();
+    assert_eq!(gap.what, "power_w");
+    assert!(report.measured.iter().all(|line| line.value >= 0.0));
 }

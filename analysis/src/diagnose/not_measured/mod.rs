@@ -6,6 +6,7 @@
 mod attendance;
 mod building;
 mod fabric;
+mod impossible;
 mod load;
 mod sensors;
 mod tables;
@@ -38,6 +39,11 @@ impl Gap {
         Self { line: NotMeasured { what: what.to_owned(), why: why.into() }, concerns }
     }
 
+    /// A gap that concerns nobody yet.
+    pub(crate) fn told(what: &str, why: impl Into<String>) -> Self {
+        Self::new(what, why, Concern::Nobody)
+    }
+
     /// Whether it keeps this plan from READY.
     pub(crate) fn matters(&self, case: &Case) -> bool {
         match self.concerns {
@@ -54,6 +60,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
         Source::Agents => of_agents(case),
         Source::Tables | Source::Rehearsal => tables::tables(case),
     };
+    gaps.extend(impossible::impossible(case));
     gaps.extend(building::building(case));
     gaps.extend(building::meters(case));
     gaps.extend(fabric::pair_tables(case));

@@ -10,13 +10,14 @@ use model::{Metric, NodeName};
 use super::load::LOAD_SECONDS_TOLERANCE;
 use super::{Concern, Gap};
 use crate::case::{Case, list, plural};
+use crate::diagnose::load_spread;
 use crate::digest::telemetry::{Cell, DeviceKey};
 use crate::panel::{Located, located, suspect};
 
 pub(super) fn tables(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
     if case.seen.telemetry.is_empty() {
-        let why = "no table of samples was handed in";
+        let why = "no row of samples was handed in";
         let concerns = if something_else(case) { Concern::Nobody } else { Concern::Everybody };
         gaps.push(Gap::new("samples", why, concerns));
     } else {
@@ -27,6 +28,7 @@ pub(super) fn tables(case: &Case) -> Vec<Gap> {
         gaps.extend(load_seconds(case, &devices));
     }
     gaps.extend(load(case));
+    gaps.extend(load_spread::gap(case));
     gaps.extend(fabric(case));
     gaps
 }

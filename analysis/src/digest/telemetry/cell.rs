@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Metric, SampleColumns};
 
+use super::bounds::is_possible;
 use super::trace::{Curve, Moment, Trace, second};
 use crate::digest::sketch::Sketch;
 
@@ -29,6 +30,8 @@ pub struct Cell {
     /// Xid codes and how many rows had them.
     xids: BTreeMap<u64, u64>,
     trace: Trace,
+    /// Values that no device can show, by the index of their metric: counted, not used.
+    impossible: BTreeMap<usize, u64>,
 }
 
 /// Memory that is used again for each cell.
@@ -51,6 +54,9 @@ impl Cell {
             room.values.clear();
             let values = rows.iter().map(|row| column[at(row)]);
             room.values.extend(values.filter(|value| value.is_finite()));
+            let finite = room.values.len();
+            room.values.retain(|value| is_possible(metric, *value));
+            self.refuse(metric, finite - room.values.len());
             if !room.values.is_empty() {
                 self.series[metric.index()].get_or_insert_default().add_all(&room.values);
             }
@@ -58,10 +64,14 @@ impl Cell {
         room.moments.clear();
         let column = |metric: Metric| columns.reals[metric.index()].as_deref();
         let (temp, power) = (column(Metric::TempC), column(Metric::PowerW));
-        let value = |column: Option<&[f64]>, row| column.map_or(f64::NAN, |column| column[row]);
+        let value = |metric, column: Option<&[f64]>, row| {
+            let value = column.map_or(f64::NAN, |column| column[row]);
+            if is_possible(metric, value) { value } else { f64::NAN }
+        };
         room.moments.extend(rows.iter().map(|row| {
             let row = at(row);
-            (second(columns.time_ns[row]), [value(temp, row), value(power, row)])
+            let values = [value(Metric::TempC, temp, row), value(Metric::PowerW, power, row)];
+            (second(columns.time_ns[row]), values)
         }));
         self.trace.add(&room.moments);
         self.add_wholes(columns, rows);
@@ -94,14 +104,30 @@ impl Cell {
         self.span_ns = widen(self.span_ns, time_ns);
         let of = |wanted: Metric| {
             let value = values.iter().find(|(metric, _)| *metric == wanted);
-            value.and_then(|(_, value)| *value).unwrap_or(f64::NAN)
+            let value = value.and_then(|(_, value)| *value);
+            value.filter(|value| is_possible(wanted, *value)).unwrap_or(f64::NAN)
         };
         self.trace.add(&[(second(time_ns), [of(Metric::TempC), of(Metric::PowerW)])]);
         for (metric, value) in values {
-            if let Some(value) = value {
+            let Some(value) = value else { continue };
+            if value.is_finite() && !is_possible(*metric, *value) {
+                self.refuse(*metric, 1);
+            } else {
                 self.series[metric.index()].get_or_insert_default().add(*value);
             }
         }
+    }
+
+    fn refuse(&mut self, metric: Metric, count: usize) {
+        if count > 0 {
+            *self.impossible.entry(metric.index()).or_default() += count as u64;
+        }
+    }
+
+    /// Values of a metric that no device can show: counted, not used.
+    #[must_use]
+    pub fn impossible(&self, metric: Metric) -> u64 {
+        self.impossible.get(&metric.index()).copied().unwrap_or(0)
     }
 
     /// Adds another cell's counts.
@@ -124,6 +150,9 @@ impl Cell {
         }
         for (xid, count) in &other.xids {
             *self.xids.entry(*xid).or_default() += count;
+        }
+        for (metric, count) in &other.impossible {
+            *self.impossible.entry(*metric).or_default() += count;
         }
         self.trace.merge(&other.trace);
     }

@@ -2,6 +2,7 @@
 //!
 //! Tables of others and records of our own agents fold into the same cells.
 
+mod bounds;
 mod cell;
 mod fold;
 mod trace;
