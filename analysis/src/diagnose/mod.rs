@@ -42,6 +42,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 13] = [
 /// All findings, the worst first, numbered.
 pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
     let mut findings: Vec<Finding> = WITNESSES.iter().flat_map(|testify| testify(case)).collect();
+    doubt_idle_supplies(case, &mut findings);
     findings.sort_by_cached_key(|f| {
         (f.standing, f.severity, f.kind, f.suspect.clone(), f.injected, f.evidence.clone())
     });
@@ -49,6 +50,28 @@ pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
         finding.id = format!("F{}", position + 1);
     }
     findings
+}
+
+/// A supply whose nodes are gone carries no load: what its meters show then is no second
+/// fault, and stays told as a doubt.
+fn doubt_idle_supplies(case: &Case, findings: &mut [Finding]) {
+    let Some(site) = case.site else { return };
+    let members = |suspect: &Suspect| site.domain_ix(&suspect.id).map(|ix| site.members(ix));
+    let lost: Vec<_> = findings
+        .iter()
+        .filter(|f| f.kind == FindingKind::NodeLost && f.standing == Standing::Confirmed)
+        .filter_map(|f| members(&f.suspect))
+        .flatten()
+        .copied()
+        .collect();
+    for finding in findings.iter_mut().filter(|f| f.kind == FindingKind::WeakPower) {
+        let nodes = members(&finding.suspect).unwrap_or_default();
+        if !nodes.is_empty() && nodes.iter().all(|node| lost.contains(node)) {
+            finding.standing = Standing::Watch;
+            let why = "not confirmed: its nodes were lost, and a supply without load says little";
+            finding.evidence.push(why.to_owned());
+        }
+    }
 }
 
 /// A finding with everything that has no value yet left empty.
