@@ -7,6 +7,7 @@ mod devices;
 mod fabric;
 pub(crate) mod skew;
 mod tables;
+mod thermal;
 
 use model::finding::Suspect;
 use model::report::Measured;
@@ -19,6 +20,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines.extend(fabric::measured(case));
     lines.extend(skew::measured(case));
     lines.extend(tables::measured(case));
+    lines.extend(thermal::measured(case));
     lines.extend(crate::meters::measured(case));
     // No number that JSON can't say: a rate of nothing over nothing is no measurement.
     lines.retain(|line| line.value.is_finite());

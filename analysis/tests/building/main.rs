@@ -225,3 +225,36 @@ fn stand_ins_for_no_value_are_counted_and_not_measured() {
     assert_eq!(gap.what, "power_w");
     assert!(report.measured.iter().all(|line| line.value >= 0.0));
 }
+
+/// A loop whose devices follow 600 W with 0.05 K/W and a time constant of 10 s.
+#[test]
+fn a_step_of_power_tells_resistance_and_time_constant_of_a_loop() {
+    let mut hall = Hall::healthy(14);
+    let first: Vec<SampleRow> = hall.rows.drain(..).filter(|row| row.node < node(2, 0)).collect();
+    for second in 0..180_i64 {
+        let since = (second - 60) as f64 + 0.5;
+        let (phase, power, rise) = match second {
+            ..60 => ("idle", 100.0, 0.0),
+            _ => ("soak", 700.0, 30.0 * (1.0 - (-since / 10.0).exp())),
+        };
+        hall.rows.extend(first.iter().map(|row| SampleRow {
+            time_ns: second * 1_000_000_000,
+            phase: Some(phase.to_owned()),
+            power_w: Some(power),
+            temp_c: Some(35.0 + rise),
+            ..row.clone()
+        }));
+    }
+    let report = hall.judge();
+    let told = |what: &str| {
+        let mut lines = report.measured.iter();
+        lines.find(|line| line.what == what && line.at.id == "loop-0").map(|line| line.value)
+    };
+    let (resistance, tau) = (told("r_th_step_fast_k_per_w"), told("tau_step_fast_s"));
+    assert!(resistance.is_some_and(|r| (r - 0.05).abs() < 0.002), "{resistance:?}");
+    assert!(tau.is_some_and(|tau| (tau - 10.0).abs() < 1.0), "{tau:?}");
+    // One exponential made it: no second one is told.
+    assert_eq!(told("tau_step_slow_s"), None);
+    // Against the idle phase: 30 K over 600 W.
+    assert!(told("r_th_k_per_w_p50").is_some_and(|r| (r - 0.05).abs() < 0.002));
+}
