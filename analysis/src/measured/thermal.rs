@@ -9,7 +9,7 @@ use model::site::{DomainIx, Family};
 
 use super::{fleet, line};
 use crate::case::Case;
-use crate::digest::telemetry::{Cell, CellKey, Curve, Point};
+use crate::digest::telemetry::{Cell, CellKey, Curve, HEAD_BINS, Point};
 use crate::middle::median;
 use crate::panel::{Signal, located};
 use crate::step::{self, Slow};
@@ -17,6 +17,10 @@ use crate::step::{self, Slow};
 /// Longest pause, in nanoseconds, between two phases that make one step of power: sensors
 /// once a minute are as slow as ours get.
 const PAUSE_MAX_NS: i64 = 60_000_000_000;
+
+/// Share of the first seconds that must have a sample: a time constant of seconds can't be
+/// read from a row now and then.
+const HEAD_FILLED: f64 = 0.75;
 
 /// One device's cells.
 type Cells<'a> = BTreeMap<CellKey, Cell>;
@@ -100,6 +104,9 @@ fn steps(at: &Suspect, devices: &[&Cells]) -> Vec<Measured> {
         let head = middle_curve(cells.iter().filter_map(|cell| cell.head(Metric::TempC)));
         let whole = middle_curve(cells.iter().filter_map(|cell| cell.whole(Metric::TempC)));
         let (Some(head), Some(whole)) = (head, whole) else { continue };
+        if (head.points.len() as f64) < HEAD_FILLED * HEAD_BINS as f64 {
+            continue;
+        }
         let points = step::points(&head, &whole, start.div_euclid(1_000_000_000));
         let Ok(fit) = step::fit(&points, after - before) else { continue };
         let mut tell =
