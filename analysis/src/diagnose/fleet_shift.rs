@@ -77,10 +77,16 @@ fn step(cells: &[&Cell], metric: Metric, signal: Signal) -> Option<Step> {
         Some(of(&fleet[at..])? - of(&fleet[..at])?)
     };
     let last = fleet.len().checked_sub(POINTS_LEAST)?;
-    let best = (POINTS_LEAST..=last)
-        .filter_map(|at| Some((at, sides(at)?)))
-        .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
-    let (at, size) = best;
+    // The split that explains most of the variance; middles stay alike over many splits.
+    let explained = |at: &usize| {
+        let mean = |points: &[(i64, f64)]| {
+            points.iter().map(|(_, v)| v).sum::<f64>() / points.len() as f64
+        };
+        let (before, after) = fleet.split_at(*at);
+        (mean(after) - mean(before)).powi(2) * (before.len() * after.len()) as f64
+    };
+    let at = (POINTS_LEAST..=last).max_by(|a, b| explained(a).total_cmp(&explained(b)))?;
+    let size = sides(at)?;
     // The step itself, between the points on both sides of it.
     let sudden = fleet[(at + 1).min(fleet.len() - 1)].1 - fleet[at - 1].1;
     if size == 0.0 || sudden / size < SUDDEN {

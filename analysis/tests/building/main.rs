@@ -258,3 +258,25 @@ fn a_step_of_power_tells_resistance_and_time_constant_of_a_loop() {
     // Against the idle phase: 30 K over 600 W.
     assert!(told("r_th_k_per_w_p50").is_some_and(|r| (r - 0.05).abs() < 0.002));
 }
+
+/// Everybody draws a tenth less from the middle of the soak on.
+#[test]
+fn a_step_of_everybody_is_told_and_no_part_is_blamed() {
+    let mut hall = Hall::healthy(15);
+    let first = std::mem::take(&mut hall.rows);
+    for second in 0..128_i64 {
+        let share = if second < 64 { 1.0 } else { 0.9 };
+        hall.rows.extend(first.iter().map(|row| SampleRow {
+            time_ns: second * 1_000_000_000,
+            power_w: row.power_w.map(|power| power * share),
+            ..row.clone()
+        }));
+    }
+    let report = hall.judge();
+    let shifts: Vec<&Finding> =
+        report.findings.iter().filter(|f| f.kind == FindingKind::FleetShift).collect();
+    assert_eq!(shifts.len(), 1, "{:?}", report.findings);
+    let share = shifts[0].effect.as_ref().and_then(|effect| effect.relative).unwrap();
+    assert!((-0.12..-0.08).contains(&share), "{share}");
+    assert!(groups(&report).is_empty() && shifts[0].suspect.kind == "fleet");
+}
