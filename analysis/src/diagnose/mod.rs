@@ -17,18 +17,20 @@ mod node_lost;
 pub(crate) mod not_measured;
 mod pattern;
 mod sdc;
+mod silent;
 
 use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 13] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 14] = [
     building::testify,
     devices::testify,
     fleet_shift::testify,
     host_io::testify,
     sdc::testify,
+    silent::testify,
     device_slow::testify,
     device_error::testify,
     node_lost::testify,

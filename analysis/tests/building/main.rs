@@ -280,3 +280,25 @@ fn a_step_of_everybody_is_told_and_no_part_is_blamed() {
     assert!((-0.12..-0.08).contains(&share), "{share}");
     assert!(groups(&report).is_empty() && shifts[0].suspect.kind == "fleet");
 }
+
+#[test]
+fn one_node_that_falls_silent_is_told_even_where_no_coordinator_led() {
+    let mut hall = Hall::healthy(16);
+    hall.commanded = false;
+    let first = std::mem::take(&mut hall.rows);
+    for second in 0..60_i64 {
+        let alive = |row: &&SampleRow| second < 30 || row.node != node(4, 2);
+        hall.rows.extend(
+            first
+                .iter()
+                .filter(alive)
+                .map(|row| SampleRow { time_ns: second * 1_000_000_000, ..row.clone() }),
+        );
+    }
+    let report = hall.judge();
+    let lost: Vec<&Finding> =
+        report.findings.iter().filter(|f| f.kind == FindingKind::NodeLost).collect();
+    assert_eq!(lost.len(), 1, "{:?}", report.findings);
+    // Nobody of ours led the load: perhaps only the recording ended.
+    assert_eq!((lost[0].suspect.id.as_str(), lost[0].standing), ("n42", Standing::Watch));
+}
