@@ -225,6 +225,7 @@ fn device_to_wire(device: &Device) -> v1::Device {
         kind: device.kind.clone(),
         model: device.model.clone(),
         cores: device.cores.clone(),
+        uuid: device.uuid.clone().unwrap_or_default(),
     }
 }
 

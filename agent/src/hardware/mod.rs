@@ -20,8 +20,12 @@ pub struct Device {
     pub kind: String,
     /// Model name as the hardware gives it.
     pub model: String,
-    /// Logical cores of the device, in the kernel's numbering.
+    /// Logical cores of the device, in the kernel's numbering; of a GPU, those of its NUMA
+    /// node that its host thread may use.
     pub cores: Vec<u32>,
+    /// UUID of a GPU as its driver writes it (`GPU-8-4-4-4-12`); `None` for a CPU. What
+    /// CUDA and NVML number differently is told apart by this, never by an ordinal.
+    pub uuid: Option<String>,
 }
 
 /// What a device feels now. Every field is a value or a reason why not.

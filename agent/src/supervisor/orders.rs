@@ -12,6 +12,7 @@ use super::run::{Run, TimedPhase, waveform_of};
 use super::{Event, IDLE_GRACE_NS, Supervisor};
 use crate::clock::monotonic_ns;
 use crate::guard;
+use crate::hardware::Device;
 use crate::lease::{self, Heat, LeaseKey};
 use crate::worker::{Output, Slot, Worker};
 
@@ -83,11 +84,12 @@ impl Supervisor {
 
     fn start_workers(&mut self) -> std::io::Result<()> {
         for device in self.parts.devices.clone() {
-            self.start_worker(Slot::Device(device.index), &device.cores)?;
+            let slot = Slot::Device(device.index);
+            self.start_worker(slot, device.uuid.as_deref(), &device.cores)?;
         }
         let cores: Vec<u32> =
             self.parts.devices.iter().flat_map(|d| d.cores.iter().copied()).collect();
-        self.start_worker(Slot::Fabric, &cores)?;
+        self.start_worker(Slot::Fabric, None, &cores)?;
         let Some(run) = &self.run else { return Ok(()) };
         let (listen, source) = data_ports(&self.parts.node);
         let listen = v1::WorkerListen {
@@ -100,13 +102,19 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start_worker(&mut self, slot: Slot, cores: &[u32]) -> std::io::Result<()> {
+    fn start_worker(
+        &mut self,
+        slot: Slot,
+        gpu: Option<&str>,
+        cores: &[u32],
+    ) -> std::io::Result<()> {
         self.generation += 1;
         let hear = self.parts.hear.clone();
         let worker = Worker::spawn(
             &self.parts.worker_line,
             slot,
             self.generation,
+            gpu,
             cores,
             move |slot, generation, output| {
                 let _ = hear.send(Event::Worker { slot, generation, output });
@@ -147,7 +155,7 @@ impl Supervisor {
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
         let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
         let Some(arm) = &run.armed else { return };
-        let why = why_not.or_else(|| refusal(arm));
+        let why = why_not.or_else(|| refusal(arm, &self.parts.devices));
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),
@@ -411,7 +419,14 @@ impl Supervisor {
     }
 }
 
-fn refusal(arm: &v1::Arm) -> Option<String> {
+/// Why these devices can't run a phase's load, if they can't.
+fn refusal(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
     let load = arm.load.as_ref()?;
-    proto::convert::load_from_wire(load).err().map(|error| error.to_string())
+    let (kernel, _) = match proto::convert::load_from_wire(load) {
+        Ok(load) => load,
+        Err(error) => return Some(error.to_string()),
+    };
+    let cpu = devices.iter().find(|device| device.uuid.is_none() && !kernel.runs_on_cpu())?;
+    let (word, index) = (kernel.word(), cpu.index);
+    Some(format!("kernel {word} needs a GPU, and device {index} is a {}", cpu.kind))
 }

@@ -57,6 +57,7 @@ impl Worker {
         line: &WorkerCommandLine,
         slot: Slot,
         generation: u64,
+        gpu: Option<&str>,
         cores: &[u32],
         hear: impl Fn(Slot, u64, Output) + Send + 'static,
     ) -> io::Result<Self> {
@@ -66,6 +67,7 @@ impl Worker {
             Slot::Device(index) => command.args(["--device", &index.to_string()]),
             Slot::Fabric => command.arg("--fabric"),
         };
+        command.args(gpu.map(|uuid| format!("--gpu={uuid}")));
         let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
         command.args(["--cores", &list.join(",")]);
         // SAFETY: prctl is async-signal-safe and touches nothing of this process.

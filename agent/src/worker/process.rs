@@ -24,6 +24,9 @@ pub struct WorkerOptions {
     /// Run the data plane instead of a device.
     #[arg(long)]
     pub fabric: bool,
+    /// UUID of the GPU to load; without it the device is a CPU.
+    #[arg(long, requires = "device")]
+    pub gpu: Option<String>,
     /// Cores that belong to the device, such as 0-3,8.
     #[arg(long)]
     pub cores: String,

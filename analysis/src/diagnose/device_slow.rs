@@ -64,14 +64,11 @@ pub(super) fn testify(case: &Case) -> Vec<Finding> {
 
 /// The rate that a kernel is compared by, and its unit.
 fn rate(kernel: Kernel, work: &WorkEvidence) -> Option<f64> {
-    match kernel {
-        Kernel::Stream => work.gb_per_s.median(),
-        Kernel::FmaF64 | Kernel::FmaF32 | Kernel::Mix => work.gflops.median(),
-    }
+    if kernel.moves_bytes() { &work.gb_per_s } else { &work.gflops }.median()
 }
 
 fn unit(kernel: Kernel) -> &'static str {
-    if kernel == Kernel::Stream { "GB/s" } else { "GFLOP/s" }
+    if kernel.moves_bytes() { "GB/s" } else { "GFLOP/s" }
 }
 
 fn cohorts(case: &Case) -> BTreeMap<CohortKey, Vec<(DeviceId, f64)>> {

@@ -137,8 +137,8 @@ fn work_ratios(case: &Case, which: impl Fn(Kernel) -> bool) -> Vec<Value> {
             let device = DeviceId { node: node.clone(), index: *index };
             for (phase, seen) in phases {
                 for (kernel, work) in seen.work.iter().filter(|(kernel, _)| which(**kernel)) {
-                    let stream = *kernel == Kernel::Stream;
-                    let rate = if stream { &work.gb_per_s } else { &work.gflops }.median();
+                    let rate =
+                        if kernel.moves_bytes() { &work.gb_per_s } else { &work.gflops }.median();
                     let key = (case.model(&device), phase.clone(), *kernel);
                     let cohort = cohorts.entry(key).or_default();
                     cohort.extend(rate.map(|rate| (device.clone(), rate)));
@@ -161,7 +161,7 @@ fn work_ratios(case: &Case, which: impl Fn(Kernel) -> bool) -> Vec<Value> {
 const FEW: &str = "fewer than four like devices reported";
 
 pub(super) fn memory_ratio(case: &Case) -> Found {
-    let values = work_ratios(case, |kernel| kernel == Kernel::Stream);
+    let values = work_ratios(case, Kernel::moves_bytes);
     if values.is_empty() {
         return Err(format!("no memory bandwidth was measured, or {FEW}"));
     }
@@ -169,7 +169,7 @@ pub(super) fn memory_ratio(case: &Case) -> Found {
 }
 
 pub(super) fn perf_ratio(case: &Case) -> Found {
-    let mut values = work_ratios(case, |kernel| kernel != Kernel::Stream);
+    let mut values = work_ratios(case, |kernel| !kernel.moves_bytes());
     values.extend(residuals(case, Signal::Perf).map(|(at, share)| Value::new(at, 1.0 + share)));
     if values.is_empty() {
         Err(format!("no rate of work was measured, or {FEW}"))
@@ -246,7 +246,7 @@ fn at_full_load(case: &Case, phase: &str) -> bool {
     }
     let full = |phase: &model::Phase| {
         phase.kind == PhaseKind::Hold
-            && phase.load.is_some_and(|l| l.percent >= FULL_PERCENT && l.kernel != Kernel::Stream)
+            && phase.load.is_some_and(|l| l.percent >= FULL_PERCENT && !l.kernel.moves_bytes())
     };
     case.plan.phases.iter().any(|known| known.name == phase && full(known))
 }

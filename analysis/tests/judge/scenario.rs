@@ -251,6 +251,7 @@ fn work(phase: &Phase, kernel: Kernel, index: u32, window: i64, from: i64) -> Wo
         Kernel::FmaF32 => (500e9, 0.0),
         Kernel::Stream => (1e9, 24e9),
         Kernel::Mix => (100e9, 10e9),
+        gpu => panic!("{gpu:?} is no load of these nodes"),
     };
     Work {
         from_ns: from,

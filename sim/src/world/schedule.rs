@@ -121,8 +121,10 @@ fn intensity(phase: &Phase) -> f64 {
     match phase.load.map(|load| load.kernel) {
         Some(Kernel::FmaF64) => 0.95,
         Some(Kernel::FmaF32) => 0.9,
-        Some(Kernel::Stream) => 0.6,
-        Some(Kernel::Mix) | None => 1.0,
+        Some(Kernel::Stream | Kernel::L2 | Kernel::Memory) => 0.6,
+        Some(Kernel::Copy) => 0.3,
+        Some(Kernel::Int8) => 0.9,
+        Some(Kernel::Mix | Kernel::Bf16) | None => 1.0,
     }
 }
 

@@ -41,8 +41,13 @@ impl CpuHardware {
     #[must_use]
     pub fn new(cores: &[u32], sense: Sense) -> Self {
         let model = topology::model();
-        let device =
-            |(index, cores)| Device { index, kind: "cpu".to_owned(), model: model.clone(), cores };
+        let device = |(index, cores)| Device {
+            index,
+            kind: "cpu".to_owned(),
+            model: model.clone(),
+            cores,
+            uuid: None,
+        };
         let devices = (0..).zip(topology::by_node(cores)).map(device).collect();
         Self { devices, sense, buffer_bytes_max: buffer::BYTES_PER_CORE_MAX }
     }
