@@ -74,7 +74,7 @@ impl<'t> Document<'t> {
         what: impl Into<String>,
         mend: impl Into<String>,
     ) {
-        let line = self.starts.partition_point(|&start| start <= span.start).max(1);
+        let line = self.line_of(span);
         let start = self.starts[line - 1];
         let before = self.text.get(start..span.start).unwrap_or_default();
         let problem = DocumentError {
@@ -89,6 +89,11 @@ impl<'t> Document<'t> {
         if problems.len() < PROBLEMS_MAX && !problems.contains(&problem) {
             problems.push(problem);
         }
+    }
+
+    /// The line of a place, from 1.
+    pub(crate) fn line_of(&self, span: &Range<usize>) -> usize {
+        self.starts.partition_point(|&start| start <= span.start).max(1)
     }
 
     /// Whether no further problem would be told.
@@ -157,6 +162,11 @@ impl<'d, 't> Table<'d, 't> {
 
     pub(crate) fn span_of(&self, key: &str) -> Range<usize> {
         self.table.get_key_value(key).map_or(self.span.clone(), |(key, _)| key.span())
+    }
+
+    /// The line of a key, or of the table where the key is absent.
+    pub(crate) fn line_of(&self, key: &str) -> usize {
+        self.document.line_of(&self.span_of(key))
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The documents and tables that people hand us or take away.
 //!
-//! Documents: [`plan`], [`site`] and [`policy`] are TOML; every problem of one names its
+//! Documents: [`plan`], [`site`], [`policy`] and [`permit`] are TOML; every problem of one names its
 //! file, its line and how to mend it. Tables: [`samples`], [`pairs`] and [`meters`] are
 //! CSV or Parquet, read and written in batches, so that a table larger than memory works.
 //!
@@ -13,6 +13,7 @@ mod instant;
 pub mod meters;
 mod nearest;
 pub mod pairs;
+pub mod permit;
 pub mod plan;
 pub mod policy;
 pub mod samples;

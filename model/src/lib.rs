@@ -10,6 +10,7 @@ pub mod finding;
 pub mod histogram;
 pub mod id;
 pub mod load;
+pub mod permit;
 pub mod plan;
 pub mod policy;
 pub mod reading;

@@ -5,11 +5,14 @@
 //! killed at any instant.
 
 pub mod cpu;
+mod scale;
 
 use std::sync::mpsc::{Receiver, Sender};
 
 use model::load::{Kernel, Waveform};
 use model::reading::Reading;
+
+pub use scale::Scale;
 
 /// One device that can be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +67,11 @@ pub enum LoadCommand {
     Begin(LoadOrder),
     /// From the present level straight to zero over this time, then idle.
     Ramp {
+        over_ns: u64,
+    },
+    /// Every level times this, of the present order and of those to come.
+    Scale {
+        to: f64,
         over_ns: u64,
     },
     /// Idle at once.

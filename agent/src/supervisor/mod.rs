@@ -169,6 +169,7 @@ impl Supervisor {
                 self.step_lease(event);
                 self.say_idle_if_stopped();
             }
+            Some(Kind::Level(level)) => self.scale(&level),
             Some(Kind::Finish(finish)) if self.is_run(&finish.run_id) => self.finish(),
             // Clock probes and the opening are the session's own.
             _ => {}

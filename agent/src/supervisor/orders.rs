@@ -142,14 +142,43 @@ impl Supervisor {
         if run.stopping.is_some() {
             return;
         }
+        let scale = arm.scale;
+        let level = scale.map(|scale| v1::Level {
+            run_id: arm.run_id.clone(),
+            scale,
+            ..v1::Level::default()
+        });
         run.armed = Some(arm);
         run.ready_owed = true;
+        if let Some(level) = level {
+            self.scale(&level);
+        }
         let asked = matches!(self.lease.state(), lease::State::Armed { .. });
         if allowed || !heats {
             self.answer_pending_arm(None);
         } else if !asked {
             self.answer_pending_arm(Some("its lease was lost".to_owned()));
         }
+    }
+
+    /// Every level of this run, of loads that run and of those to come, times this.
+    pub(super) fn scale(&mut self, level: &v1::Level) {
+        let now_ns = monotonic_ns();
+        let Some(run) = self.run.as_mut().filter(|run| run.id() == level.run_id) else { return };
+        let before = run.scale.target();
+        let over_ns = u64::from(level.over_ms) * 1_000_000;
+        run.scale = run.scale.towards(level.scale, now_ns, over_ns);
+        let to = run.scale.target();
+        if to.total_cmp(&before).is_eq() {
+            return;
+        }
+        for device in self.parts.devices.iter().map(|device| device.index).collect::<Vec<_>>() {
+            let scale = v1::WorkerScale { to, over_ns };
+            self.tell(Slot::Device(device), Command::Scale(scale));
+        }
+        let why = if level.why.is_empty() { "as it is armed" } else { &level.why };
+        let text = format!("levels scaled to {:.0} %: {why}", to * 100.0);
+        self.record_event(EventKind::Note, None, text);
     }
 
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {

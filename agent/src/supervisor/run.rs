@@ -6,6 +6,8 @@ use model::load::Waveform;
 use proto::convert::load_from_wire;
 use proto::v1;
 
+use crate::hardware::Scale;
+
 /// Phases whose reports may still come.
 const PHASES_KEPT: usize = 8;
 
@@ -43,6 +45,8 @@ pub(super) struct Run {
     pub(super) injected: bool,
     /// Without a lease the record goes on until here (CLOCK_MONOTONIC), and no further.
     pub(super) record_until_ns: Option<u64>,
+    /// What the coordinator lowered every level to.
+    pub(super) scale: Scale,
 }
 
 impl Run {
@@ -60,6 +64,7 @@ impl Run {
             data_address: String::new(),
             injected: false,
             record_until_ns: None,
+            scale: Scale::default(),
         }
     }
 
@@ -106,6 +111,13 @@ impl Run {
         let heated = |phase: &&TimedPhase| phase.waveform.is_some() && phase.start_ns <= at_ns;
         let phase = self.phases.iter().rev().find(heated);
         phase.filter(|phase| at_ns < phase.end_ns).map(|p| p.name.clone()).unwrap_or_default()
+    }
+
+    /// The level commanded at an instant, scale included.
+    pub(super) fn level_at(&self, at_ns: u64) -> f64 {
+        let phase = self.phase_at(at_ns);
+        let level = phase.and_then(|phase| Some(phase.waveform?.level_at(at_ns - phase.start_ns)));
+        level.map_or(0.0, |level| level * self.scale.at(at_ns))
     }
 
     /// When a phase ends whose loads must be brought down.

@@ -2,7 +2,8 @@
 
 use proto::v1;
 
-use super::Supervisor;
+use super::run::Run;
+use super::{STATUS_NS, Supervisor};
 use crate::worker::Slot;
 
 /// What a device's load did last.
@@ -17,14 +18,21 @@ pub(super) struct LastWork {
 /// Work older than this is not what the device does now.
 const FRESH_NS: u64 = 2_500_000_000;
 
+/// Points of a level's mean: sensors say means over about a second, and a level that is set
+/// beside them must be one as well.
+const MEAN_POINTS: u64 = 20;
+
+/// The mean level commanded over the last second.
+fn mean_level(run: &Run, now_ns: u64) -> f64 {
+    let at = |i| now_ns.saturating_sub(STATUS_NS * (2 * i + 1) / (2 * MEAN_POINTS));
+    (0..MEAN_POINTS).map(|i| run.level_at(at(i))).sum::<f64>() / MEAN_POINTS as f64
+}
+
 impl Supervisor {
     pub(super) fn say_status(&mut self, now_ns: u64) {
         let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
         let phase = self.run.as_ref().and_then(|run| run.phase_at(now_ns)).cloned();
-        let level = phase
-            .as_ref()
-            .and_then(|phase| phase.waveform.map(|w| w.level_at(now_ns - phase.start_ns)))
-            .unwrap_or(0.0);
+        let level = self.run.as_ref().map_or(0.0, |run| mean_level(run, now_ns));
         let fresh: Vec<_> =
             self.last_work.values().filter(|work| now_ns < work.to_ns + FRESH_NS).collect();
         let heating = self
@@ -48,6 +56,7 @@ impl Supervisor {
             records_lost: self.parts.spooler.records_lost(),
             errors: self.last_work.values().map(|work| work.errors).sum(),
             devices_heating: heating as u32,
+            scale: self.run.as_ref().map(|run| run.scale.target()),
         };
         self.say(v1::agent_message::Kind::Status(status));
     }

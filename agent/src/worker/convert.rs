@@ -22,6 +22,7 @@ pub(super) fn load_command(
             LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, inject })
         }
         Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
+        Kind::Scale(scale) => LoadCommand::Scale { to: scale.to, over_ns: scale.over_ns },
         Kind::Drop(_) => LoadCommand::Drop,
         Kind::Traffic(_) | Kind::Listen(_) => return Ok(None),
     }))

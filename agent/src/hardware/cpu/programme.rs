@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::super::{LoadCommand, LoadOrder};
+use super::super::{LoadCommand, LoadOrder, Scale};
 
 /// Most orders that wait. A plan sends a phase or two ahead.
 pub(super) const ORDERS_QUEUED_MAX: usize = 64;
@@ -21,6 +21,7 @@ pub(super) struct Active {
     /// Counts the orders of this run: tells two with the same start apart.
     pub(super) serial: u64,
     ramp: Option<RampDown>,
+    scale: Scale,
 }
 
 /// The operator's stop: straight from a level to zero.
@@ -39,7 +40,10 @@ impl Active {
                 let left = over_ns.saturating_sub(at_ns - began);
                 from * left as f64 / over_ns.max(1) as f64
             }
-            _ => self.order.waveform.level_at(at_ns.saturating_sub(self.order.start_ns)),
+            _ => {
+                let level = self.order.waveform.level_at(at_ns.saturating_sub(self.order.start_ns));
+                level * self.scale.at(at_ns)
+            }
         }
     }
 
@@ -71,11 +75,14 @@ pub(super) enum Change {
 pub(super) struct Programme {
     active: Option<Active>,
     queue: VecDeque<(u64, Arc<LoadOrder>)>,
+    /// Holds for every order until it is changed.
+    scale: Scale,
 }
 
 impl Programme {
     pub(super) fn new() -> Self {
-        Self { active: None, queue: VecDeque::with_capacity(ORDERS_QUEUED_MAX) }
+        let queue = VecDeque::with_capacity(ORDERS_QUEUED_MAX);
+        Self { active: None, queue, scale: Scale::default() }
     }
 
     /// Adds an order behind those that start no later. False when too many wait.
@@ -97,6 +104,14 @@ impl Programme {
         }
     }
 
+    /// Scales this order and those to come. A ramp to zero goes on as it began.
+    pub(super) fn scale(&mut self, at_ns: u64, to: f64, over_ns: u64) {
+        self.scale = self.scale.towards(to, at_ns, over_ns);
+        if let Some(active) = &mut self.active {
+            active.scale = self.scale;
+        }
+    }
+
     /// Ends the active order at once and forgets what waits.
     pub(super) fn drop_load(&mut self) -> Option<Active> {
         self.queue.clear();
@@ -114,7 +129,7 @@ impl Programme {
             let (serial, order) = self.queue.pop_front()?;
             let overtaken = self.next_start_ns().is_some_and(|next| next <= now_ns);
             if order.end_ns > now_ns && !overtaken {
-                self.active = Some(Active { order, serial, ramp: None });
+                self.active = Some(Active { order, serial, ramp: None, scale: self.scale });
                 return Some(Change::Began);
             }
         }
@@ -154,6 +169,10 @@ impl Programme {
                 self.ramp(at_ns, *over_ns);
                 None
             }
+            Command::Scale { to, over_ns } => {
+                self.scale(at_ns, *to, *over_ns);
+                None
+            }
             Command::Drop => self.drop_load(),
         }
     }
@@ -164,6 +183,7 @@ impl Programme {
 pub(super) enum Command {
     Begin(Arc<LoadOrder>),
     Ramp { over_ns: u64 },
+    Scale { to: f64, over_ns: u64 },
     Drop,
 }
 
@@ -172,6 +192,7 @@ impl From<LoadCommand> for Command {
         match command {
             LoadCommand::Begin(order) => Self::Begin(Arc::new(order)),
             LoadCommand::Ramp { over_ns } => Self::Ramp { over_ns },
+            LoadCommand::Scale { to, over_ns } => Self::Scale { to, over_ns },
             LoadCommand::Drop => Self::Drop,
         }
     }
@@ -235,6 +256,23 @@ mod tests {
         assert!((active.mean_level(100, 300) - 0.4).abs() < 0.01);
         assert_eq!(ended(programme.advance(300)), (1, 300));
         assert_eq!(programme.advance(600), None);
+    }
+
+    #[test]
+    fn a_scale_holds_for_this_order_and_the_next_and_a_stop_begins_below_it() {
+        let mut programme = Programme::new();
+        programme.begin(1, order(0, 1_000, 0.8));
+        programme.begin(2, order(500, 1_000, 1.0));
+        assert_eq!(programme.advance(0), Some(Change::Began));
+        programme.scale(100, 0.5, 100);
+        assert!((programme.active().unwrap().level_at(150) - 0.6).abs() < 1e-12);
+        assert!((programme.active().unwrap().level_at(300) - 0.4).abs() < 1e-12);
+        assert_eq!(ended(programme.advance(500)), (1, 500));
+        assert_eq!(programme.advance(500), Some(Change::Began));
+        assert!((programme.active().unwrap().level_at(600) - 0.5).abs() < 1e-12);
+        programme.ramp(600, 100);
+        programme.scale(620, 1.0, 0);
+        assert!((programme.active().unwrap().level_at(650) - 0.25).abs() < 1e-12);
     }
 
     #[test]

@@ -1,0 +1,260 @@
+//! Keeps every domain under its kW while a run heats. Pure: readings and `now` in, the scale
+//! of each domain out.
+//!
+//! Like a driver who comes down a hill in fog: as fast as the road that can be seen. A level
+//! is allowed only as far as what is known vouches for the draw that it would make. Known is,
+//! first, what the site file (or an earlier run) says, with a margin for being wrong; then
+//! what the nodes themselves measure at the level at which they run. A node draws at most in
+//! proportion above the level at which it was measured, and at least its idle share below:
+//! so a rise that is allowed by this can't pass the budget, whatever the node idles at.
+
+use std::collections::BTreeMap;
+
+/// Readings of this age are still the present: three status messages.
+const FRESH_NS: i64 = 3_000_000_000;
+/// A node may draw this much more than the site file says before it has been measured.
+const DOUBT: f64 = 1.25;
+/// With every second of silence beyond [`FRESH_NS`] a node is believed less.
+const DOUBT_PER_S: f64 = 1.05;
+/// And not less than this.
+const DOUBT_MAX: f64 = 4.0;
+/// Share of its draw that a node keeps at idle, as far as reductions count on it: servers
+/// with eight GPUs idle at a fifth to a third of their most.
+const IDLE_SHARE: f64 = 0.3;
+/// Of the budget, so that noise of the sensors stays below it.
+const TARGET: f64 = 0.97;
+/// Most that a scale rises in a step of a second.
+const RISE: f64 = 0.05;
+/// Where nothing is known of a node but that it measures itself.
+const BLIND: f64 = 0.2;
+/// A level is steady while it changes by less than this share from one status to the next:
+/// only then do its mean and the mean of the power belong together.
+const STEADY: f64 = 0.03;
+/// Below this level idle power says nothing about load.
+const LEVEL_LEAST: f64 = 0.05;
+/// Halvings: the scale is found to a millionth.
+const HALVINGS: u32 = 20;
+
+/// What shares a budget.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Domain {
+    /// `pdu pdu-a1`, or `all nodes`.
+    pub(crate) name: String,
+    pub(crate) most_kw: f64,
+    pub(crate) nodes: Vec<String>,
+}
+
+/// What a node said of itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Reading {
+    pub(crate) at_ns: i64,
+    pub(crate) watts: f64,
+    /// Mean level over the same second, scale included.
+    pub(crate) level: f64,
+}
+
+/// A node of the run now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct NodeNow {
+    /// At full level, by the site file or earlier runs.
+    pub(crate) expected_kw: Option<f64>,
+    /// Highest level that the plan commands now or next, 0..=1.
+    pub(crate) peak: f64,
+    pub(crate) kernel: String,
+    /// The last status with a power; `None` before the first.
+    pub(crate) reading: Option<Reading>,
+    /// Out of the run: its lease is gone, and its heat.
+    pub(crate) lost: bool,
+}
+
+/// One domain after a step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scaled {
+    pub(crate) domain: String,
+    pub(crate) scale: f64,
+    pub(crate) most_kw: f64,
+    /// Sum of what was measured, and how many nodes did not measure.
+    pub(crate) measured_kw: f64,
+    pub(crate) silent: usize,
+}
+
+/// A point on a node's line from level to kW.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point {
+    level: f64,
+    kw: f64,
+}
+
+impl Point {
+    /// The most that the node draws at a level, as far as this point tells.
+    fn at(self, level: f64) -> f64 {
+        let share = level / self.level;
+        if share >= 1.0 { self.kw * share } else { self.kw * (IDLE_SHARE + (1.0 - IDLE_SHARE) * share) }
+    }
+}
+
+/// What one node is expected to draw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Guess {
+    /// Whatever the scale: it does not heat.
+    Fixed(f64),
+    /// At a scale of 1 its level is `peak`.
+    Line { point: Point, peak: f64 },
+    /// It measures itself and nobody knows what it draws.
+    Blind,
+}
+
+/// The scales of all domains.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Control {
+    domains: Vec<Domain>,
+    scales: Vec<Option<f64>>,
+    /// The last steady reading of a node with a kernel.
+    seen: BTreeMap<(String, String), Point>,
+    before: BTreeMap<String, Reading>,
+}
+
+impl Control {
+    pub(crate) fn new(domains: Vec<Domain>) -> Self {
+        let scales = vec![None; domains.len()];
+        Self { domains, scales, ..Self::default() }
+    }
+
+    /// The scale of a node: that of its tightest domain.
+    pub(crate) fn scale_of(&self, node: &str) -> f64 {
+        let of = |(domain, scale): (&Domain, &Option<f64>)| {
+            domain.nodes.iter().any(|member| member == node).then_some((*scale)?)
+        };
+        self.domains.iter().zip(&self.scales).filter_map(of).fold(1.0, f64::min)
+    }
+
+    /// The scale of every node: that of its tightest domain.
+    pub(crate) fn by_node(&self) -> BTreeMap<String, f64> {
+        let mut scales: BTreeMap<String, f64> = BTreeMap::new();
+        for (domain, scale) in self.domains.iter().zip(&self.scales) {
+            for node in &domain.nodes {
+                let ours = scales.entry(node.clone()).or_insert(1.0);
+                *ours = ours.min(scale.unwrap_or(1.0));
+            }
+        }
+        scales
+    }
+
+    /// Takes readings in, once a second. `ceiling`: what else holds every level down.
+    pub(crate) fn step(
+        &mut self,
+        now_ns: i64,
+        ceiling: f64,
+        nodes: &BTreeMap<String, NodeNow>,
+    ) -> Vec<Scaled> {
+        let guesses: BTreeMap<&str, Guess> =
+            nodes.iter().map(|(name, node)| (name.as_str(), self.guess(now_ns, name, node))).collect();
+        let mut scaled = Vec::new();
+        for (domain, scale) in self.domains.iter().zip(&mut self.scales) {
+            let members = || domain.nodes.iter().filter_map(|name| guesses.get(name.as_str()));
+            let fresh = |name: &&String| {
+                let reading = nodes.get(*name).and_then(|node| node.reading);
+                reading.is_some_and(|reading| now_ns - reading.at_ns <= FRESH_NS)
+            };
+            let measured_kw: f64 = domain
+                .nodes
+                .iter()
+                .filter(fresh)
+                .filter_map(|name| Some(nodes.get(name)?.reading?.watts / 1e3))
+                .sum();
+            let target_kw = TARGET * domain.most_kw;
+            let mut allowed = allowed(target_kw, members);
+            if measured_kw > target_kw {
+                // Whatever the lines say: it is too much now.
+                let now = scale.unwrap_or(1.0).min(ceiling);
+                allowed = allowed.min(now * target_kw / measured_kw);
+            }
+            *scale = Some(match *scale {
+                Some(before) if allowed > before => allowed.min(before + RISE),
+                _ => allowed,
+            });
+            scaled.push(Scaled {
+                domain: domain.name.clone(),
+                scale: scale.unwrap_or(1.0),
+                most_kw: domain.most_kw,
+                measured_kw,
+                silent: domain.nodes.iter().filter(|name| !fresh(name)).count(),
+            });
+        }
+        let readings = nodes.iter().filter_map(|(name, node)| Some((name.clone(), node.reading?)));
+        self.before = readings.collect();
+        scaled
+    }
+
+    fn guess(&mut self, now_ns: i64, name: &str, node: &NodeNow) -> Guess {
+        let fresh = node.reading.filter(|reading| now_ns - reading.at_ns <= FRESH_NS);
+        if node.lost {
+            return Guess::Fixed(0.0);
+        }
+        if node.peak <= 0.0 {
+            return Guess::Fixed(fresh.map_or(0.0, |reading| reading.watts / 1e3));
+        }
+        let line = |point| Guess::Line { point, peak: node.peak };
+        let site = node.expected_kw.map(|kw| Point { level: 1.0, kw: kw * DOUBT });
+        let key = (name.to_owned(), node.kernel.clone());
+        let steady = fresh.filter(|reading| self.is_steady(name, reading));
+        if let Some(reading) = steady {
+            let point = Point { level: reading.level, kw: reading.watts / 1e3 };
+            // Far below the peak idle power makes the line steeper than it is.
+            let weak = reading.level < node.peak / 2.0;
+            let site = site.filter(|site| weak && site.at(node.peak) < point.at(node.peak));
+            if site.is_none() {
+                self.seen.insert(key, point);
+            }
+            return line(site.unwrap_or(point));
+        }
+        let Some(best) = self.seen.get(&key).copied().or(site) else {
+            return if node.reading.is_some() { Guess::Blind } else { Guess::Fixed(0.0) };
+        };
+        match node.reading {
+            Some(reading) if fresh.is_none() => {
+                let silent_s = (now_ns - reading.at_ns - FRESH_NS) as f64 / 1e9;
+                let doubt = (DOUBT * DOUBT_PER_S.powf(silent_s)).min(DOUBT_MAX);
+                let worst = site.filter(|site| site.at(1.0) > best.at(1.0)).unwrap_or(best);
+                line(Point { kw: worst.kw * doubt, ..worst })
+            }
+            _ => line(best),
+        }
+    }
+
+    fn is_steady(&self, name: &str, now: &Reading) -> bool {
+        let before = self.before.get(name).filter(|before| before.at_ns < now.at_ns);
+        now.level >= LEVEL_LEAST
+            && before.is_some_and(|before| (before.level - now.level).abs() <= STEADY * now.level)
+    }
+}
+
+/// The largest scale at which the guesses together stay within a target.
+fn allowed<'a, I: Iterator<Item = &'a Guess>>(target_kw: f64, members: impl Fn() -> I) -> f64 {
+    let most = if members().any(|guess| *guess == Guess::Blind) { BLIND } else { 1.0 };
+    let kw = |scale: f64| -> f64 {
+        members()
+            .map(|guess| match guess {
+                Guess::Fixed(kw) => *kw,
+                Guess::Line { point, peak } => point.at(peak * scale),
+                Guess::Blind => 0.0,
+            })
+            .sum()
+    };
+    if kw(most) <= target_kw {
+        return most;
+    }
+    let (mut low, mut high) = (0.0, most);
+    for _ in 0..HALVINGS {
+        let middle = (low + high) / 2.0;
+        if kw(middle) <= target_kw {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! What each domain may carry and what it would: kW before a run, and live while it runs.
+
+mod control;
+mod draw;
+mod held;
+
+pub(crate) use control::{Control, Domain, NodeNow, Reading};
+pub(crate) use draw::{Draws, budgets, check};
+pub(crate) use held::Held;

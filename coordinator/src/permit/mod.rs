@@ -1,0 +1,9 @@
+//! Who allowed this heat: the permit of the building's owner, or the small load that needs
+//! none. The permit belongs to the coordinator; who submits a plan can't bring another.
+
+mod check;
+mod source;
+mod swing;
+
+pub(crate) use check::{Ask, refusals};
+pub use source::Permission;
