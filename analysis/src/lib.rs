@@ -64,7 +64,8 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
     let plan = terms.plan;
     let findings = diagnose::diagnose(&case);
     let gaps = diagnose::not_measured::gaps(&case);
-    let (verdict, reasons) = verdict::decide(&case, &findings, &gaps);
+    let (verdict, mut reasons) = verdict::decide(&case, &findings, &gaps);
+    reasons.extend(evidence.facts.restraints.iter().cloned());
     Report {
         schema: SCHEMA.to_owned(),
         verdict,

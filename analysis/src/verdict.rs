@@ -59,6 +59,9 @@ fn doubts(case: &Case, gaps: &[Gap]) -> Vec<String> {
         RunEnd::Failed { why } => vec![format!("the infrastructure failed: {why}")],
         RunEnd::Finished | RunEnd::Stopped { .. } | RunEnd::Aborted { .. } => Vec::new(),
     };
+    if let Some(percent) = case.facts.unreleased_percent {
+        reasons.push(format!("{percent} % of the load was never released"));
+    }
     let open = gaps.iter().filter(|gap| gap.matters(case));
     reasons.extend(open.map(|gap| format!("not measured: {}: {}", gap.line.what, gap.line.why)));
     reasons

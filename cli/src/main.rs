@@ -47,6 +47,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Run(options) => verb::run::run(options).await,
             Verb::Watch(options) => verb::watch::run(options).await,
             Verb::Stop(options) => verb::stop::run(options).await,
+            Verb::Release(options) => verb::release::run(options).await,
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
             Verb::Agents(options) => verb::agents::run(options).await,

@@ -30,6 +30,8 @@ pub enum Verb {
     Watch(WatchOptions),
     /// Ramp a run down, or drop it at once
     Stop(StopOptions),
+    /// Let a run's load come up to a step of its permit, as a named person
+    Release(ReleaseOptions),
     /// Bring heat back to a run that a coordinator's crash suspended
     Resume(ResumeOptions),
     /// List runs
@@ -129,6 +131,12 @@ pub struct ServeOptions {
     /// Congestion control asked for on data sockets; empty leaves the system's
     #[arg(long, default_value = "cubic")]
     pub congestion: String,
+    /// Permit of the building's owner; without one at most 5 kW are heated, and 1 kW on any power or cooling domain
+    #[arg(long, value_name = "FILE")]
+    pub permit: Option<PathBuf>,
+    /// Nothing heats while this file is there [default: STOP in the state directory]
+    #[arg(long, value_name = "PATH")]
+    pub stop_file: Option<PathBuf>,
     /// One JSON document on standard output once it serves
     #[arg(long)]
     pub json: bool,
@@ -148,6 +156,9 @@ pub struct RunOptions {
     /// Heat domains whose rating is not in the site file; the report says so
     #[arg(long)]
     pub allow_unrated: bool,
+    /// A condition of the permit that you looked at and affirm, in its own words
+    #[arg(long, value_name = "TEXT")]
+    pub affirm: Vec<String>,
     /// Wait for this many agents before starting
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub agents: u32,
@@ -183,6 +194,24 @@ pub struct StopOptions {
     /// Drop the load at once instead of ramping it down
     #[arg(long)]
     pub now: bool,
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Options of `release`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReleaseOptions {
+    /// Run to release [default: the active one]
+    #[arg(default_value = "")]
+    pub run: String,
+    /// Percent of the plan's levels: 25, 50, 75 or 100
+    #[arg(long, value_name = "PERCENT")]
+    pub step: u8,
+    /// Who releases, as the permit names the person
+    #[arg(long, value_name = "NAME")]
+    pub who: String,
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::permit::Permission;
+
 /// Settings of one coordinator.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -16,6 +18,10 @@ pub struct Config {
     pub sample_interval: Duration,
     /// Congestion control asked for on data sockets; empty leaves the system's.
     pub congestion: String,
+    /// What allows heat.
+    pub permission: Permission,
+    /// While this file is there nothing heats: a stop button that every operator can reach.
+    pub stop_file: PathBuf,
 }
 
 impl Config {
@@ -23,6 +29,8 @@ impl Config {
     #[must_use]
     pub fn new(state_dir: PathBuf) -> Self {
         Self {
+            stop_file: state_dir.join("STOP"),
+            permission: Permission::default(),
             state_dir,
             lease: Duration::from_secs(3),
             ramp: Duration::from_secs(2),

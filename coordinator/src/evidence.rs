@@ -25,6 +25,7 @@ pub(crate) struct Created {
     pub(crate) nodes: Vec<Planned>,
     pub(crate) inject: Vec<String>,
     pub(crate) on: String,
+    pub(crate) allow_unrated: bool,
 }
 
 impl Created {
@@ -32,14 +33,24 @@ impl Created {
         journal.iter().find_map(|(_, entry)| match entry.clone() {
             JournalEntry::Created {
                 run,
+                plan_name: _,
                 plan_toml,
                 site_name,
                 site_toml,
                 nodes,
                 inject,
                 on,
-                ..
-            } => Some(Self { run, plan_toml, site_name, site_toml, nodes, inject, on }),
+                allow_unrated,
+            } => Some(Self {
+                run,
+                plan_toml,
+                site_name,
+                site_toml,
+                nodes,
+                inject,
+                on,
+                allow_unrated,
+            }),
             _ => None,
         })
     }
@@ -123,6 +134,7 @@ pub(crate) fn facts_of(
     for (time_ns, entry) in journal {
         add_entry(&mut facts, &mut phase, *time_ns, entry, &created.nodes);
     }
+    crate::restraint::add(&mut facts, journal);
     let clocks = Clocks::of(journal);
     for (node, facts) in &mut facts.nodes {
         facts.clock_unknown = facts.joined && !clocks.knows(&node.0);
@@ -184,6 +196,10 @@ fn add_entry(
             facts.ended_unix_ns = Some(time_ns);
             facts.end = run_end(how, why, &facts.end);
         }
+        // `restraint` reads these.
+        JournalEntry::Permitted { .. }
+        | JournalEntry::Released { .. }
+        | JournalEntry::Capped { .. } => {}
         JournalEntry::Created { .. }
         | JournalEntry::LimitTripped { .. }
         | JournalEntry::Clock { .. } => {}
@@ -267,6 +283,7 @@ mod tests {
             nodes: vec![planned],
             inject: Vec::new(),
             on: String::new(),
+            allow_unrated: false,
         };
         let facts = facts_of(&created, &[(1, entry)], None);
         facts.nodes[&NodeName("n1".to_owned())].clone()

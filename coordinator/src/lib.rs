@@ -1,13 +1,16 @@
 //! The coordinator: admission, leases, clock offsets, barrier, run machine, store, operator
 //! API. Judges nothing itself (it calls `analysis`) and prints nothing.
 
+mod budget;
 pub mod clock;
 mod config;
 mod evidence;
 mod export;
 mod hall;
 mod operator;
+mod permit;
 mod recovery;
+mod restraint;
 pub mod run;
 mod session;
 pub mod store;
@@ -18,6 +21,7 @@ use std::time::Duration;
 pub use config::Config;
 pub use evidence::{EvidenceError, parse_documents, report_of};
 use hall::Hall;
+pub use permit::Permission;
 use proto::channel::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
 use proto::v1::agent_service_server::AgentServiceServer;
 use proto::v1::operator_service_server::OperatorServiceServer;
@@ -28,6 +32,10 @@ use tokio_stream::wrappers::TcpListenerStream;
 
 /// Distance of the machine's ticks: a hundredth of the shortest phase.
 const TICK: Duration = Duration::from_millis(20);
+/// Distance of looks at the stop file.
+const WATCH: Duration = Duration::from_millis(200);
+/// Distance of looks at the permit while a run is active.
+const PERMIT_WATCH: Duration = Duration::from_secs(1);
 /// Late batches come in bursts: a run is judged anew once they pause for this long.
 const JUDGE_PAUSE: Duration = Duration::from_millis(300);
 /// Runs that wait to be judged anew before the oldest must go first.
@@ -113,9 +121,19 @@ impl Coordinator {
 async fn tick(hall: Hall) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut watched = tokio::time::Instant::now();
+    let mut permitted = watched;
     loop {
         ticks.tick().await;
         hall.tick();
+        if watched.elapsed() >= WATCH {
+            watched = tokio::time::Instant::now();
+            hall.watch_stop_file();
+        }
+        if permitted.elapsed() >= PERMIT_WATCH {
+            permitted = tokio::time::Instant::now();
+            hall.watch_permit();
+        }
     }
 }
 

@@ -104,6 +104,17 @@ impl OperatorService for OperatorDoor {
         }))
     }
 
+    async fn release(
+        &self,
+        request: Request<v1::ReleaseRequest>,
+    ) -> Result<Response<v1::ReleaseReply>, Status> {
+        let asked = request.into_inner();
+        let step = u8::try_from(asked.step).unwrap_or(u8::MAX);
+        let run_id =
+            self.hall.release(&asked.run_id, step, &asked.who, &asked.asked_by).map_err(refused)?;
+        Ok(Response::new(v1::ReleaseReply { run_id, step: asked.step }))
+    }
+
     async fn runs(
         &self,
         _request: Request<v1::RunsRequest>,
@@ -165,6 +176,8 @@ fn read_documents(asked: v1::SubmitRequest) -> Result<Admission, Status> {
         on: asked.on,
         allow_unrated: asked.allow_unrated,
         inject: asked.inject,
+        affirmed: asked.affirmed,
+        who: asked.who,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::hall::{Active, Hall, SubmitError, lease_id, token};
+use crate::hall::{Active, Hall, HeatAsked, SubmitError, lease_id, token};
 use crate::run::phase_specs;
 use crate::store::{JournalEntry, RunFile, RunRow};
 
@@ -81,6 +81,15 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
     if present.is_empty() {
         return Err(SubmitError::NoAgents);
     }
+    let asked = HeatAsked {
+        plan: &plan,
+        site: site.as_ref(),
+        planned: &planned,
+        seconds: plan.phases.iter().skip(phase).map(|phase| phase.seconds).sum(),
+        affirmed: affirmed(&journal),
+        allow_unrated: created.allow_unrated,
+    };
+    let (heat, _) = hall.allow_heat(&hall.lock(), asked, hall.clock.now_ns())?;
     let specs = phase_specs(&plan, site.as_ref(), &present);
     let active = Active {
         run: row.run.clone(),
@@ -97,8 +106,19 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         started_ns: row.started_ns,
         message: String::new(),
         clocks: Vec::new(),
+        site,
+        heat,
     };
     Ok((active, phase))
+}
+
+/// What the operator affirmed when the run was begun.
+fn affirmed(journal: &[(i64, JournalEntry)]) -> Vec<String> {
+    let said = journal.iter().find_map(|(_, entry)| match entry {
+        JournalEntry::Permitted { affirmed, .. } => Some(affirmed.clone()),
+        _ => None,
+    });
+    said.unwrap_or_default()
 }
 
 #[cfg(test)]

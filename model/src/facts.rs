@@ -28,6 +28,10 @@ pub struct RunFacts {
     pub nodes: BTreeMap<NodeName, NodeFacts>,
     /// What the coordinator commanded, per phase and node.
     pub starts: Vec<StartFact>,
+    /// What held the load below the plan, or let it up, a line each.
+    pub restraints: Vec<String>,
+    /// Percent of the load that nobody released by the end, where it had to be.
+    pub unreleased_percent: Option<u8>,
 }
 
 /// Who recorded the evidence: what can be missing from it depends on that.

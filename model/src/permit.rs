@@ -157,14 +157,8 @@ impl Shape {
     #[must_use]
     pub fn of(phase: &Phase) -> Option<Self> {
         let level = phase.load?.percent / 100.0;
-        let flat = Self {
-            first: level,
-            last: level,
-            low: level,
-            high: level,
-            hz: None,
-            slope_per_s: 0.0,
-        };
+        let flat =
+            Self { first: level, last: level, low: level, high: level, hz: None, slope_per_s: 0.0 };
         Some(match phase.kind {
             PhaseKind::Ramp { from_percent, to_percent } => {
                 let (first, last) = (from_percent / 100.0, to_percent / 100.0);

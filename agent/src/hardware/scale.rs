@@ -48,7 +48,10 @@ mod tests {
     #[test]
     fn a_scale_goes_straight_and_stays() {
         let scale = Scale::default().towards(0.5, 100, 200);
-        assert_eq!([scale.at(100), scale.at(200), scale.at(300), scale.at(999)], [1.0, 0.75, 0.5, 0.5]);
+        assert_eq!(
+            [scale.at(100), scale.at(200), scale.at(300), scale.at(999)],
+            [1.0, 0.75, 0.5, 0.5]
+        );
         let back = scale.towards(1.0, 200, 100);
         assert_eq!([back.at(200), back.at(300)], [0.75, 1.0]);
     }

@@ -167,11 +167,13 @@ impl Supervisor {
         let Some(run) = self.run.as_mut().filter(|run| run.id() == level.run_id) else { return };
         let before = run.scale.target();
         let over_ns = u64::from(level.over_ms) * 1_000_000;
-        run.scale = run.scale.towards(level.scale, now_ns, over_ns);
-        let to = run.scale.target();
+        let scale = run.scale.towards(level.scale, now_ns, over_ns);
+        let to = scale.target();
+        // Said again, or armed with: what is under way goes on.
         if to.total_cmp(&before).is_eq() {
             return;
         }
+        run.scale = scale;
         for device in self.parts.devices.iter().map(|device| device.index).collect::<Vec<_>>() {
             let scale = v1::WorkerScale { to, over_ns };
             self.tell(Slot::Device(device), Command::Scale(scale));

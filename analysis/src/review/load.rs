@@ -39,7 +39,8 @@ pub struct LoadReview {
 
 impl LoadReview {
     /// Why the plan is refused on account of this domain.
-    pub(super) fn refusal(&self) -> Option<String> {
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
         let limit = self.limit_kw.filter(|limit| self.kw_alone > *limit)?;
         let (kind, id, kw) = (&self.kind, &self.id, self.kw_alone);
         let alone = if self.side.is_some() { " with the other feed down" } else { "" };
@@ -89,7 +90,12 @@ pub(super) fn peak_percent(phase: &Phase) -> Option<f64> {
 }
 
 /// Each power and cooling domain in the phase that loads it most; in the site's order.
-pub(super) fn heaviest(site: &Site, phases: &[(&Phase, Vec<NodeIx>)]) -> Vec<LoadReview> {
+/// `full_kw`: kW of a node at full level, where known.
+pub fn domain_loads(
+    site: &Site,
+    phases: &[(&Phase, Vec<NodeIx>)],
+    full_kw: &dyn Fn(NodeIx) -> Option<f64>,
+) -> Vec<LoadReview> {
     let carries = |domain: &DomainIx| {
         matches!(site.domain(*domain).kind.family(), Family::Power | Family::Cooling)
     };
@@ -97,7 +103,7 @@ pub(super) fn heaviest(site: &Site, phases: &[(&Phase, Vec<NodeIx>)]) -> Vec<Loa
     let heaviest = |domain: DomainIx| {
         let loads = phases.iter().filter_map(|(phase, nodes)| {
             let percent = peak_percent(phase).filter(|percent| *percent > 0.0)?;
-            load_of(site, &sides, domain, (&phase.name, percent), nodes)
+            load_of((site, &sides, full_kw), domain, (&phase.name, percent), nodes)
         });
         // The first of equals: phases of one level are told by the one that comes first.
         loads.reduce(|most, next| if next.kw_alone > most.kw_alone { next } else { most })
@@ -106,8 +112,7 @@ pub(super) fn heaviest(site: &Site, phases: &[(&Phase, Vec<NodeIx>)]) -> Vec<Loa
 }
 
 fn load_of(
-    site: &Site,
-    sides: &[Option<String>],
+    (site, sides, full_kw): (&Site, &[Option<String>], &dyn Fn(NodeIx) -> Option<f64>),
     domain: DomainIx,
     (phase, percent): (&str, f64),
     nodes: &[NodeIx],
@@ -120,7 +125,7 @@ fn load_of(
     let side = sides[domain.index()].as_deref();
     let (mut kw, mut kw_alone, mut unknown) = (0.0, 0.0, 0);
     for node in &members {
-        let Some(most) = site.node(*node).max_kw else {
+        let Some(most) = full_kw(*node) else {
             unknown += 1;
             continue;
         };

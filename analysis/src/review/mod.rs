@@ -18,7 +18,7 @@ use model::site::{DomainKind, Family, NodeIx, SelectError, Site};
 pub use effect::{Detectable, SIGMAS, Sigmas};
 use groups::Signal;
 pub use groups::{Alias, KindReview, Member, Nesting};
-pub use load::LoadReview;
+pub use load::{LoadReview, domain_loads};
 
 /// The schema word of the JSON form.
 pub const SCHEMA: &str = "loadbank.review/1";
@@ -75,7 +75,7 @@ pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, Selec
         phases.push(phase_review(phase, site, policy, &nodes));
         selections.push((phase, nodes));
     }
-    let load = load::heaviest(site, &selections);
+    let load = domain_loads(site, &selections, &|node| site.node(node).max_kw);
     let in_phases = |with: fn(&Phase) -> bool| -> Vec<&[NodeIx]> {
         let phases = selections.iter().filter(|(phase, _)| with(phase));
         phases.map(|(_, nodes)| nodes.as_slice()).collect()

@@ -7,12 +7,13 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use agent::state_dir::default_state_dir;
-use coordinator::{Config, Coordinator};
+use coordinator::{Config, Coordinator, Permission};
 use proto::v1;
 
 use super::{run, serve};
 use crate::client::connect;
 use crate::failure::Failure;
+use crate::follow;
 use crate::options::{LocalOptions, Target};
 use crate::plan_source;
 
@@ -27,7 +28,7 @@ pub async fn run(options: LocalOptions) -> Result<ExitCode, Failure> {
     let plan = plan_source::plan(&options.plan)?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
     let listener = serve::listen("127.0.0.1:0", true).await?;
-    let config = Config::new(state_dir.clone());
+    let config = Config { permission: Permission::OwnMachine, ..Config::new(state_dir.clone()) };
     let coordinator = Coordinator::start(config, listener).map_err(Failure::infrastructure)?;
     let address = coordinator.address.to_string();
     let homes = state_dir.join("local").join(std::process::id().to_string());
@@ -39,6 +40,7 @@ pub async fn run(options: LocalOptions) -> Result<ExitCode, Failure> {
         plan_file: plan.file,
         inject: options.inject,
         least_agents: options.agents,
+        who: follow::who(),
         ..v1::SubmitRequest::default()
     };
     let outcome = run::submit_and_follow(&mut client, request, options.json).await;

@@ -5,6 +5,7 @@ pub mod analyze;
 pub mod compare;
 pub mod local;
 pub mod rehearse;
+pub mod release;
 pub mod report;
 pub mod resume;
 pub mod review;

@@ -32,6 +32,8 @@ fn request(plan: Document, site: Document, options: &RunOptions) -> v1::SubmitRe
         allow_unrated: options.allow_unrated,
         inject: options.inject.clone(),
         least_agents: options.agents,
+        affirmed: options.affirm.clone(),
+        who: follow::who(),
     }
 }
 

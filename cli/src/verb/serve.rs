@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::state_dir::default_state_dir;
-use coordinator::{Config, Coordinator};
+use coordinator::{Config, Coordinator, Permission};
 use proto::channel::check_plain_text;
 use tokio::net::TcpListener;
 
@@ -23,14 +23,23 @@ const LEAVE_GRACE: Duration = Duration::from_secs(30);
 pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let listener = listen(&options.listen, options.insecure_loopback).await?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
+    let permission = options.permit.clone().map_or(Permission::SmallLoad, Permission::File);
+    if let Some(permit) = &options.permit {
+        formats::permit::read(permit).map_err(Failure::usage)?;
+    }
+    let defaults = Config::new(state_dir.clone());
     let config = Config {
         lease: Duration::from_millis(options.lease_ms),
         ramp: Duration::from_millis(options.ramp_ms),
         congestion: options.congestion.clone(),
-        ..Config::new(state_dir.clone())
+        permission,
+        stop_file: options.stop_file.clone().unwrap_or(defaults.stop_file.clone()),
+        ..defaults
     };
+    let stop_file = config.stop_file.display().to_string();
     let coordinator = Coordinator::start(config, listener).map_err(Failure::infrastructure)?;
     eprintln!("serving on {}, state in {}", coordinator.address, state_dir.display());
+    eprintln!("stop button: touch {stop_file}");
     for run in &coordinator.suspended {
         eprintln!(
             "run {run} was cut off and is suspended: `loadbank resume {run}` brings heat back"
@@ -41,6 +50,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
             "address": coordinator.address.to_string(),
             "state_dir": state_dir.display().to_string(),
             "suspended": coordinator.suspended,
+            "stop_file": stop_file,
         });
         output::line(&document.to_string())?;
     }

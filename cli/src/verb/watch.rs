@@ -45,6 +45,7 @@ fn json(status: &v1::RunStatus) -> serde_json::Value {
             "gflops": node.gflops, "gb_per_s": node.gb_per_s,
             "unacked_batches": node.unacked_batches, "records_lost": node.records_lost,
             "errors": node.errors, "devices_heating": node.devices_heating,
+            "scale": node.scale,
         })
     };
     serde_json::json!({
@@ -54,6 +55,7 @@ fn json(status: &v1::RunStatus) -> serde_json::Value {
         "phase_seconds": status.phase_seconds, "elapsed_s": status.elapsed_s,
         "plan_seconds": status.plan_seconds, "ended": status.ended,
         "message": status.message, "folder": status.folder,
+        "released": status.released,
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
     })
 }

@@ -25,8 +25,6 @@ const IDLE_SHARE: f64 = 0.3;
 const TARGET: f64 = 0.97;
 /// Most that a scale rises in a step of a second.
 const RISE: f64 = 0.05;
-/// Where nothing is known of a node but that it measures itself.
-const BLIND: f64 = 0.2;
 /// A level is steady while it changes by less than this share from one status to the next:
 /// only then do its mean and the mean of the power belong together.
 const STEADY: f64 = 0.03;
@@ -56,8 +54,8 @@ pub(crate) struct Reading {
 /// A node of the run now.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct NodeNow {
-    /// At full level, by the site file or earlier runs.
-    pub(crate) expected_kw: Option<f64>,
+    /// At full level: by the site file, earlier runs, or what it is made of.
+    pub(crate) expected_kw: f64,
     /// Highest level that the plan commands now or next, 0..=1.
     pub(crate) peak: f64,
     pub(crate) kernel: String,
@@ -89,7 +87,11 @@ impl Point {
     /// The most that the node draws at a level, as far as this point tells.
     fn at(self, level: f64) -> f64 {
         let share = level / self.level;
-        if share >= 1.0 { self.kw * share } else { self.kw * (IDLE_SHARE + (1.0 - IDLE_SHARE) * share) }
+        if share >= 1.0 {
+            self.kw * share
+        } else {
+            self.kw * (IDLE_SHARE + (1.0 - IDLE_SHARE) * share)
+        }
     }
 }
 
@@ -100,8 +102,6 @@ enum Guess {
     Fixed(f64),
     /// At a scale of 1 its level is `peak`.
     Line { point: Point, peak: f64 },
-    /// It measures itself and nobody knows what it draws.
-    Blind,
 }
 
 /// The scales of all domains.
@@ -118,14 +118,6 @@ impl Control {
     pub(crate) fn new(domains: Vec<Domain>) -> Self {
         let scales = vec![None; domains.len()];
         Self { domains, scales, ..Self::default() }
-    }
-
-    /// The scale of a node: that of its tightest domain.
-    pub(crate) fn scale_of(&self, node: &str) -> f64 {
-        let of = |(domain, scale): (&Domain, &Option<f64>)| {
-            domain.nodes.iter().any(|member| member == node).then_some((*scale)?)
-        };
-        self.domains.iter().zip(&self.scales).filter_map(of).fold(1.0, f64::min)
     }
 
     /// The scale of every node: that of its tightest domain.
@@ -147,8 +139,10 @@ impl Control {
         ceiling: f64,
         nodes: &BTreeMap<String, NodeNow>,
     ) -> Vec<Scaled> {
-        let guesses: BTreeMap<&str, Guess> =
-            nodes.iter().map(|(name, node)| (name.as_str(), self.guess(now_ns, name, node))).collect();
+        let guesses: BTreeMap<&str, Guess> = nodes
+            .iter()
+            .map(|(name, node)| (name.as_str(), self.guess(now_ns, name, node)))
+            .collect();
         let mut scaled = Vec::new();
         for (domain, scale) in self.domains.iter().zip(&mut self.scales) {
             let members = || domain.nodes.iter().filter_map(|name| guesses.get(name.as_str()));
@@ -195,27 +189,25 @@ impl Control {
             return Guess::Fixed(fresh.map_or(0.0, |reading| reading.watts / 1e3));
         }
         let line = |point| Guess::Line { point, peak: node.peak };
-        let site = node.expected_kw.map(|kw| Point { level: 1.0, kw: kw * DOUBT });
+        let site = Point { level: 1.0, kw: node.expected_kw * DOUBT };
         let key = (name.to_owned(), node.kernel.clone());
         let steady = fresh.filter(|reading| self.is_steady(name, reading));
         if let Some(reading) = steady {
             let point = Point { level: reading.level, kw: reading.watts / 1e3 };
             // Far below the peak idle power makes the line steeper than it is.
             let weak = reading.level < node.peak / 2.0;
-            let site = site.filter(|site| weak && site.at(node.peak) < point.at(node.peak));
-            if site.is_none() {
-                self.seen.insert(key, point);
+            if weak && site.at(node.peak) < point.at(node.peak) {
+                return line(site);
             }
-            return line(site.unwrap_or(point));
+            self.seen.insert(key, point);
+            return line(point);
         }
-        let Some(best) = self.seen.get(&key).copied().or(site) else {
-            return if node.reading.is_some() { Guess::Blind } else { Guess::Fixed(0.0) };
-        };
+        let best = self.seen.get(&key).copied().unwrap_or(site);
         match node.reading {
             Some(reading) if fresh.is_none() => {
                 let silent_s = (now_ns - reading.at_ns - FRESH_NS) as f64 / 1e9;
                 let doubt = (DOUBT * DOUBT_PER_S.powf(silent_s)).min(DOUBT_MAX);
-                let worst = site.filter(|site| site.at(1.0) > best.at(1.0)).unwrap_or(best);
+                let worst = if site.at(1.0) > best.at(1.0) { site } else { best };
                 line(Point { kw: worst.kw * doubt, ..worst })
             }
             _ => line(best),
@@ -231,20 +223,18 @@ impl Control {
 
 /// The largest scale at which the guesses together stay within a target.
 fn allowed<'a, I: Iterator<Item = &'a Guess>>(target_kw: f64, members: impl Fn() -> I) -> f64 {
-    let most = if members().any(|guess| *guess == Guess::Blind) { BLIND } else { 1.0 };
     let kw = |scale: f64| -> f64 {
         members()
             .map(|guess| match guess {
                 Guess::Fixed(kw) => *kw,
                 Guess::Line { point, peak } => point.at(peak * scale),
-                Guess::Blind => 0.0,
             })
             .sum()
     };
-    if kw(most) <= target_kw {
-        return most;
+    if kw(1.0) <= target_kw {
+        return 1.0;
     }
-    let (mut low, mut high) = (0.0, most);
+    let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..HALVINGS {
         let middle = (low + high) / 2.0;
         if kw(middle) <= target_kw {

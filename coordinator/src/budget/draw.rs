@@ -108,7 +108,11 @@ pub(crate) fn check(
 
 /// What live control holds: each power and cooling domain with nodes of the run under the
 /// smaller of its budget and its permit, and all nodes together under the permit's total.
-pub(crate) fn budgets(site: Option<&Site>, permit: Option<&Permit>, nodes: &[String]) -> Vec<Domain> {
+pub(crate) fn budgets(
+    site: Option<&Site>,
+    permit: Option<&Permit>,
+    nodes: &[String],
+) -> Vec<Domain> {
     let mut domains = Vec::new();
     if let Some(total) = permit.and_then(|permit| permit.total_kw.as_ref()) {
         let name = "all nodes".to_owned();

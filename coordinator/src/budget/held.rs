@@ -99,7 +99,8 @@ impl Held {
             }
         }
         let heats = nodes.values().any(|node| node.peak > 0.0);
-        changes.entries = scaled.iter().filter(|_| heats).filter_map(|s| self.record(phase, s)).collect();
+        changes.entries =
+            scaled.iter().filter(|_| heats).filter_map(|s| self.record(phase, s)).collect();
         changes
     }
 
@@ -154,7 +155,8 @@ mod tests {
     #[test]
     fn a_release_is_the_scale_of_every_node() {
         let mut held = Held::new(Vec::new(), true);
-        let nodes = BTreeMap::from([("n1".to_owned(), NodeNow { peak: 1.0, ..NodeNow::default() })]);
+        let nodes =
+            BTreeMap::from([("n1".to_owned(), NodeNow { peak: 1.0, ..NodeNow::default() })]);
         assert_eq!(held.step(0, "p", &nodes).nodes, [("n1".to_owned(), 0.0)]);
         held.release(25, &[25]).unwrap();
         let changes = held.step(1, "p", &nodes);
@@ -168,9 +170,12 @@ mod tests {
         let domain =
             Domain { name: "pdu pdu-a1".to_owned(), most_kw: 1.0, nodes: vec!["n1".to_owned()] };
         let mut held = Held::new(vec![domain], false);
-        let node = NodeNow { expected_kw: Some(1.0), peak: 1.0, ..NodeNow::default() };
+        let node = NodeNow { expected_kw: 1.0, peak: 1.0, ..NodeNow::default() };
         let changes = held.step(0, "hold", &BTreeMap::from([("n1".to_owned(), node)]));
-        assert_eq!(changes.why, "capped at 68 % to keep pdu pdu-a1 under 1.0 kW (0.00 kW measured)");
+        assert_eq!(
+            changes.why,
+            "capped at 68 % to keep pdu pdu-a1 under 1.0 kW (0.00 kW measured)"
+        );
         assert!(matches!(
             &changes.entries[..],
             [JournalEntry::Capped { percent: 68, silent: 1, .. }]

@@ -4,6 +4,6 @@ mod control;
 mod draw;
 mod held;
 
-pub(crate) use control::{Control, Domain, NodeNow, Reading};
+pub(crate) use control::{Domain, NodeNow, Reading};
 pub(crate) use draw::{Draws, budgets, check};
 pub(crate) use held::Held;

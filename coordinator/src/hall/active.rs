@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use model::plan::Plan;
+use model::site::Site;
 use proto::v1;
 
+use super::heat::Heat;
 use crate::clock::Offset;
 use crate::config::Config;
 use crate::run::{End, PhaseSpec, RunMachine};
@@ -29,6 +31,8 @@ pub(crate) struct Active {
     pub message: String,
     /// Clocks of the phase that is being started.
     pub(crate) clocks: Vec<NodeClock>,
+    pub(crate) site: Option<Site>,
+    pub(crate) heat: Heat,
 }
 
 impl Active {
@@ -58,7 +62,13 @@ impl Active {
         }
     }
 
-    pub(crate) fn arm(&self, phase: usize, attempt: u32, members: &[String]) -> v1::Arm {
+    pub(crate) fn arm(
+        &self,
+        node: &str,
+        phase: usize,
+        attempt: u32,
+        members: &[String],
+    ) -> v1::Arm {
         let spec = &self.specs[phase];
         let peers = members
             .iter()
@@ -80,6 +90,7 @@ impl Active {
             peers,
             loaded: spec.loaded,
             attempt,
+            scale: Some(self.heat.held.scale_of(node)),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use model::plan::{Plan, Selector};
-use model::site::{Family, Site};
+use model::site::Site;
 use proto::v1;
 use tokio::sync::oneshot;
 
 use super::agent::send;
+use super::heat::HeatAsked;
 use super::{Active, Hall, Inner};
 use crate::run::{RunMachine, members_of, phase_specs};
 use crate::store::{Durable, JournalEntry, Planned, PlannedDevice, RunRow};
@@ -23,6 +24,10 @@ pub(crate) struct Admission {
     pub on: String,
     pub allow_unrated: bool,
     pub inject: Vec<String>,
+    /// Conditions of the permit that the operator affirms.
+    pub affirmed: Vec<String>,
+    /// Who asks.
+    pub who: String,
 }
 
 /// Where a resumed run begins.
@@ -58,21 +63,25 @@ impl Hall {
         let now_ns = self.clock.now_ns();
         let (active, created, warnings, turn) = {
             let mut inner = self.lock();
+            let who = admission.who.clone();
             let (active, created, warnings) = self.compose(&inner, admission, now_ns)?;
+            let permitted = self.permitted(&active.heat, &who);
             let failed =
                 RunRow { state: "failed".to_owned(), ended_ns: now_ns, ..active.row(&self.config) };
             let turn = Turn::take(self, &mut inner, failed)?;
-            (active, created, warnings, turn)
+            (active, [created, permitted], warnings, turn)
         };
         let run = active.run.clone();
-        stored(self.writer.journal_durable(&run, now_ns, created)).await?;
+        for entry in created {
+            stored(self.writer.journal_durable(&run, now_ns, entry)).await?;
+        }
         self.begin(active, turn).await?;
         Ok((run, warnings))
     }
 
     /// Makes a composed run the active one, once its line in the catalogue is durable: by
     /// that line a coordinator that is started again knows what it must suspend.
-    async fn begin(&self, active: Active, mut turn: Turn<'_>) -> Result<(), SubmitError> {
+    async fn begin(&self, mut active: Active, mut turn: Turn<'_>) -> Result<(), SubmitError> {
         turn.written = true;
         let durable = self.put_durably(&mut self.lock(), active.row(&self.config));
         stored(durable).await?;
@@ -80,7 +89,10 @@ impl Hall {
         let mut inner = self.lock();
         turn.used = true;
         inner.starting = None;
+        active.machine.hold_heat(active.heat.held.waits());
         let actions = inner.active.insert(active).machine.begin(now_ns);
+        // Before the first phase is armed: it is armed with its scale.
+        self.control(&mut inner, now_ns);
         for action in actions {
             self.act(&mut inner, now_ns, action);
         }
@@ -93,7 +105,17 @@ impl Hall {
         admission: Admission,
         now_ns: i64,
     ) -> Result<(Active, JournalEntry, Vec<String>), SubmitError> {
-        let Admission { plan, plan_toml, site, site_toml, on, allow_unrated, inject } = admission;
+        let Admission {
+            plan,
+            plan_toml,
+            site,
+            site_toml,
+            on,
+            allow_unrated,
+            inject,
+            affirmed,
+            who: _,
+        } = admission;
         let planned = planned_nodes(inner, &plan, site.as_ref());
         let names: Vec<String> = planned.iter().map(|p| p.node.clone()).collect();
         let present: Vec<String> =
@@ -106,9 +128,16 @@ impl Hall {
             .filter(|node| !present.contains(node))
             .map(|node| format!("{node} is in the plan and not connected"))
             .collect();
-        if let Some(site) = &site {
-            warnings.extend(check_ratings(site, &names, allow_unrated)?);
-        }
+        let asked = HeatAsked {
+            plan: &plan,
+            site: site.as_ref(),
+            planned: &planned,
+            seconds: plan.seconds(),
+            affirmed,
+            allow_unrated,
+        };
+        let (heat, unrated) = self.allow_heat(inner, asked, now_ns)?;
+        warnings.extend(unrated);
         let injections =
             inject.iter().map(|text| parse_injection(text)).collect::<Result<_, _>>()?;
         let run = run_id(&plan.name, now_ns);
@@ -140,6 +169,8 @@ impl Hall {
             started_ns: now_ns,
             message: String::new(),
             clocks: Vec::new(),
+            site,
+            heat,
         };
         Ok((active, created, warnings))
     }
@@ -331,51 +362,6 @@ fn planned(inner: &Inner, node: String) -> Planned {
             missing: Vec::new(),
         },
     }
-}
-
-/// A run may not ask more of a power or cooling domain than it may give. With feeds A and B
-/// each is counted with the whole load of its nodes: either must be able to carry it.
-fn check_ratings(
-    site: &Site,
-    nodes: &[String],
-    allow_unrated: bool,
-) -> Result<Vec<String>, SubmitError> {
-    let mut warnings = Vec::new();
-    for domain_ix in site.domain_ixs() {
-        let domain = site.domain(domain_ix);
-        if !matches!(domain.kind.family(), Family::Power | Family::Cooling) {
-            continue;
-        }
-        let members: Vec<_> = site
-            .members(domain_ix)
-            .iter()
-            .map(|node| site.node(*node))
-            .filter(|node| nodes.contains(&node.name))
-            .collect();
-        if members.is_empty() {
-            continue;
-        }
-        let named = format!("{} {}", domain.kind.word(), domain.id);
-        let asked: Option<f64> = members.iter().map(|node| node.max_kw).sum();
-        let problem = match (domain.budget_kw(), asked) {
-            (None, _) => format!("{named} has no rating_kw and no budget_kw"),
-            (Some(_), None) => format!("{named}: not every node on it has max_kw"),
-            (Some(budget), Some(asked)) if asked > budget => {
-                return Err(SubmitError::Refused(format!(
-                    "{named} may give {budget:.1} kW and {} nodes on it can draw {asked:.1} kW",
-                    members.len()
-                )));
-            }
-            _ => continue,
-        };
-        if !allow_unrated {
-            return Err(SubmitError::Refused(format!(
-                "{problem}: add it to the site file, or say --allow-unrated"
-            )));
-        }
-        warnings.push(format!("{problem}; heated because of --allow-unrated"));
-    }
-    Ok(warnings)
 }
 
 /// `node/device/core@blocks`, the hidden injection switch.

@@ -3,6 +3,7 @@
 use proto::v1;
 use tokio::sync::mpsc;
 
+use crate::budget::Reading;
 use crate::clock::OffsetEstimator;
 
 /// Tells one connection of an agent from the next.
@@ -18,6 +19,8 @@ pub(crate) struct Agent {
     pub clock: OffsetEstimator,
     pub last_seen_ns: i64,
     pub status: Option<v1::Status>,
+    /// The last power that it said, with the level beside it.
+    pub(crate) power: Option<Reading>,
     pub probes: u64,
     /// Probes that follow the answer which is due.
     pub(crate) probes_to_follow: u32,
@@ -37,6 +40,7 @@ impl Agent {
             clock: OffsetEstimator::default(),
             last_seen_ns: now_ns,
             status: None,
+            power: None,
             probes: 0,
             probes_to_follow: 0,
         }

@@ -7,6 +7,7 @@
 mod active;
 mod admission;
 mod agent;
+mod heat;
 mod status;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub(crate) use active::Active;
 pub(crate) use admission::{Admission, SubmitError};
 pub(crate) use admission::{lease_id, token};
 pub(crate) use agent::{Agent, SessionId};
+pub(crate) use heat::HeatAsked;
 
 use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
@@ -53,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) runs: BTreeMap<String, RunRow>,
     /// The run that will be active once its record is durable.
     pub(crate) starting: Option<String>,
+    /// Most watts of each node that held for two readings, in this life or an earlier one.
+    pub(crate) peaks: BTreeMap<String, f64>,
     next_session: u64,
 }
 
@@ -75,11 +79,18 @@ impl Hall {
     ) -> Result<Self, StoreError> {
         let catalogue = Catalogue::open(&config.state_dir)?;
         let runs = catalogue.runs()?.into_iter().map(|row| (row.run.clone(), row)).collect();
+        let peaks = catalogue.peaks()?;
         let config = Arc::new(config);
         let folders = config.clone();
         let writer = Writer::start(catalogue, move |run| folders.folder_of(run));
-        let inner =
-            Inner { agents: BTreeMap::new(), active: None, runs, starting: None, next_session: 1 };
+        let inner = Inner {
+            agents: BTreeMap::new(),
+            active: None,
+            runs,
+            starting: None,
+            peaks,
+            next_session: 1,
+        };
         Ok(Self {
             inner: Arc::new(Mutex::new(inner)),
             instance: uuid::Uuid::new_v4().to_string().into(),
@@ -167,7 +178,7 @@ impl Hall {
                 self.tell_clock(&mut inner, node, now_ns);
             }
             Kind::LeaseRequest(request) => self.answer_lease(&mut inner, node, &request),
-            Kind::Status(status) => agent.status = Some(status),
+            Kind::Status(status) => self.take_status(&mut inner, node, now_ns, status),
             other => self.take_for_run(&mut inner, node, now_ns, other),
         }
         let node = node.to_owned();
@@ -233,6 +244,7 @@ impl Hall {
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
         self.step(&mut inner, now_ns, Event::Tick);
+        self.control(&mut inner, now_ns);
     }
 
     /// Asks an agent for its clock. Says how well it was known at the instant of a GO, and
@@ -414,7 +426,7 @@ impl Hall {
                 );
             }
             Action::Arm { node, phase, attempt, members } => {
-                let arm = run.arm(phase, attempt, &members);
+                let arm = run.arm(&node, phase, attempt, &members);
                 tell(agents, &node, v1::coordinator_message::Kind::Arm(arm));
             }
             Action::Go { node, phase, attempt, start_ns } => {
@@ -479,6 +491,7 @@ impl Hall {
 
     fn end(&self, inner: &mut Inner, now_ns: i64, end: &End) {
         let Some(active) = inner.active.take() else { return };
+        self.keep_peaks(inner, &active);
         for planned in &active.planned {
             if let Some(agent) = inner.agents.get(&planned.node)
                 && let Some(offset) = agent.clock.at(now_ns)

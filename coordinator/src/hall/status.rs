@@ -110,6 +110,7 @@ fn active_status(
         message: active.message.clone(),
         ended: false,
         folder: config.folder_of(&active.run).display().to_string(),
+        released: active.heat.held.released().map(u32::from),
     }
 }
 
@@ -129,5 +130,6 @@ fn node_status(inner: &Inner, active: &Active, node: &str) -> v1::NodeStatus {
         records_lost: status.records_lost,
         errors: status.errors,
         devices_heating: status.devices_heating,
+        scale: status.scale,
     }
 }

@@ -61,9 +61,9 @@ impl Ask<'_> {
 
     /// The heaviest phase of the nodes that `wanted` picks: kW and name.
     fn peak(&self, wanted: impl Fn(&str) -> bool + Copy) -> (f64, &str) {
-        let each = self.heating().map(|(at, phase, shape)| {
-            (self.kw(at, wanted) * shape.high, phase.name.as_str())
-        });
+        let each = self
+            .heating()
+            .map(|(at, phase, shape)| (self.kw(at, wanted) * shape.high, phase.name.as_str()));
         each.reduce(|most, next| if next.0 > most.0 { next } else { most }).unwrap_or((0.0, ""))
     }
 }

@@ -198,6 +198,8 @@ pub struct RunMachine {
     end: Option<End>,
     ramp_ns: i64,
     lost_after_ns: i64,
+    /// Nobody has released the load yet: phases that heat wait.
+    heat_waits: bool,
 }
 
 impl Member {
@@ -253,7 +255,20 @@ impl RunMachine {
             end: None,
             ramp_ns,
             lost_after_ns,
+            heat_waits: false,
         }
+    }
+
+    /// Holds phases that heat back, or lets them come with the next tick.
+    pub fn hold_heat(&mut self, waits: bool) {
+        self.heat_waits = waits;
+    }
+
+    /// The phase that comes next: timed, armed, or still to be armed.
+    #[must_use]
+    pub fn coming(&self) -> usize {
+        let armed = self.arming.as_ref().map(|arming| arming.phase);
+        self.next.map(|next| next.phase).or(armed).unwrap_or(self.upcoming)
     }
 
     /// Asks every node to prepare. Called once.
@@ -441,7 +456,12 @@ impl RunMachine {
             self.present = Some(next);
             self.next = None;
         }
-        let Some(present) = self.present else { return };
+        let Some(present) = self.present else {
+            if self.arming.is_none() {
+                self.arm_upcoming(now_ns, actions);
+            }
+            return;
+        };
         if now_ns >= present.end_ns {
             self.complete_present(now_ns, present, actions);
         } else if self.next.is_none()
@@ -463,7 +483,8 @@ impl RunMachine {
 
     /// Nothing runs, nothing is to come: the plan is done.
     fn stop_if_done(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
-        if self.present.is_none() && self.next.is_none() && self.arming.is_none() {
+        let nothing_runs = self.present.is_none() && self.next.is_none() && self.arming.is_none();
+        if nothing_runs && self.upcoming >= self.phases.len() {
             self.stop(now_ns, false, "the plan is done".to_owned(), End::Finished, actions);
         }
     }
@@ -506,6 +527,9 @@ impl RunMachine {
             return;
         }
         let phase = self.upcoming;
+        if self.heat_waits && self.phases[phase].load.is_some() {
+            return;
+        }
         self.upcoming += 1;
         self.attempts += 1;
         let members = self.active_members(phase);

@@ -1,5 +1,6 @@
 //! The catalogue: which runs there are and how they ended.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ CREATE TABLE IF NOT EXISTS runs(
   run TEXT PRIMARY KEY, plan TEXT NOT NULL, site TEXT NOT NULL, state TEXT NOT NULL,
   verdict TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,
   folder TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS peaks(node TEXT PRIMARY KEY, watts REAL NOT NULL, run TEXT NOT NULL);
 ";
 
 /// All runs of one state directory.
@@ -78,6 +80,39 @@ impl Catalogue {
             .execute("INSERT OR REPLACE INTO runs VALUES(?1,?2,?3,?4,?5,?6,?7,?8)", values)
             .map(|_| ())
             .map_err(|source| self.error(source))
+    }
+
+    /// Most watts that each node was measured with.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn peaks(&self) -> Result<BTreeMap<String, f64>, StoreError> {
+        let list = || {
+            let mut query = self.connection.prepare("SELECT node, watts FROM peaks")?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        list().map_err(|source| self.error(source))
+    }
+
+    /// Keeps the watts of a run's nodes where they are more than what is known.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn keep_peaks(&self, run: &str, peaks: &[(String, f64)]) -> Result<(), StoreError> {
+        let keep = || {
+            let change = self.connection.unchecked_transaction()?;
+            for (node, watts) in peaks {
+                change.execute(
+                    "INSERT INTO peaks VALUES(?1,?2,?3) ON CONFLICT(node) DO UPDATE
+                     SET watts = excluded.watts, run = excluded.run
+                     WHERE excluded.watts > peaks.watts",
+                    params![node, watts, run],
+                )?;
+            }
+            change.commit()
+        };
+        keep().map_err(|source| self.error(source))
     }
 
     /// One run by its id.

@@ -71,6 +71,32 @@ pub enum JournalEntry {
     LimitTripped {
         why: String,
     },
+    /// Who allowed this heat, and what the operator affirmed of the building.
+    Permitted {
+        by: String,
+        issued_by: String,
+        /// The permit as it was read; nothing where none was needed.
+        permit_toml: Option<String>,
+        affirmed: Vec<String>,
+        who: String,
+    },
+    /// A person let the load come up to this share of the plan's levels, or lowered it.
+    Released {
+        step: u8,
+        who: String,
+        asked_by: String,
+    },
+    /// Live control changed the scale of a domain's nodes.
+    Capped {
+        phase: String,
+        domain: String,
+        /// Whole percent of the plan's levels.
+        percent: u8,
+        most_kw: f64,
+        measured_kw: f64,
+        /// Nodes of the domain whose power was not measured just then.
+        silent: usize,
+    },
     /// The coordinator was started again and found this run unfinished.
     Suspended {
         phase: usize,

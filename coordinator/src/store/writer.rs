@@ -47,6 +47,11 @@ enum Command {
         row: RunRow,
         done: oneshot::Sender<Durable>,
     },
+    /// Watts of a run's nodes, for budgets of later runs.
+    Peaks {
+        run: String,
+        peaks: Vec<(String, f64)>,
+    },
     /// Closes the run's file, so that it is whole without a journal beside it.
     Close {
         run: String,
@@ -114,6 +119,11 @@ impl Writer {
         let (done, durable) = oneshot::channel();
         self.send(Command::Row { row, done });
         durable
+    }
+
+    /// Keeps what a run's nodes were measured with.
+    pub fn peaks(&self, run: &str, peaks: Vec<(String, f64)>) {
+        self.send(Command::Peaks { run: run.to_owned(), peaks });
     }
 
     /// The receiver hears when everything sent before is committed.
@@ -217,6 +227,11 @@ fn commit_group(
             Command::Row { row, done } => {
                 rows.push((row.run.clone(), done));
                 lines.owed.insert(row.run.clone(), row);
+            }
+            Command::Peaks { run, peaks } => {
+                if let Err(error) = lines.catalogue.keep_peaks(&run, &peaks) {
+                    tracing::error!(%run, %error, "measured watts not kept");
+                }
             }
             Command::Flush { done } => flushes.push(done),
             Command::Close { run, done } => {

@@ -93,18 +93,36 @@ fn each_clause_refuses_with_its_line_and_numbers() {
     let slow = PERMIT.replace("kw = 20", "kw_per_s_up = 4\nkw_per_s_down = 9");
     let ramp = phase("kind = \"ramp\"");
     let cases = [
-        (PERMIT.replace("total_kw = 40", "total_kw = 39"), hold.clone(),
-         "permit.toml:4: 39.0 kW in all may be heated; phase hold asks for 40.0 kW"),
-        (PERMIT.replace("kw = 20", "kw = 19"), hold.clone(),
-         "permit.toml:10: pdu pdu-a1 may be given 19.0 kW; phase hold asks for 20.0 kW"),
-        (PERMIT.replace("hall-b", "hall-c"), hold.clone(),
-         "permit.toml:3: the permit is for site hall-c, not for hall-b"),
-        (PERMIT.replace("kind = \"hold\"", "kind = \"sine\""), hold.clone(),
-         "no [[waveform]] allows the hold of phase hold; allowed: sine, ramp, square"),
-        (PERMIT.to_owned(), square(40, 1),
-         "permit.toml:17: a square may have 0 to 0.5 Hz, not 1.000 Hz (phase square)"),
-        (PERMIT.to_owned(), square(30, 2),
-         "permit.toml:17: a square may go up and down by 60 %, not by 70.0 % (phase square)"),
+        (
+            PERMIT.replace("total_kw = 40", "total_kw = 39"),
+            hold.clone(),
+            "permit.toml:4: 39.0 kW in all may be heated; phase hold asks for 40.0 kW",
+        ),
+        (
+            PERMIT.replace("kw = 20", "kw = 19"),
+            hold.clone(),
+            "permit.toml:10: pdu pdu-a1 may be given 19.0 kW; phase hold asks for 20.0 kW",
+        ),
+        (
+            PERMIT.replace("hall-b", "hall-c"),
+            hold.clone(),
+            "permit.toml:3: the permit is for site hall-c, not for hall-b",
+        ),
+        (
+            PERMIT.replace("kind = \"hold\"", "kind = \"sine\""),
+            hold.clone(),
+            "no [[waveform]] allows the hold of phase hold; allowed: sine, ramp, square",
+        ),
+        (
+            PERMIT.to_owned(),
+            square(40, 1),
+            "permit.toml:17: a square may have 0 to 0.5 Hz, not 1.000 Hz (phase square)",
+        ),
+        (
+            PERMIT.to_owned(),
+            square(30, 2),
+            "permit.toml:17: a square may go up and down by 60 %, not by 70.0 % (phase square)",
+        ),
         (slow.clone(), hold, "pdu pdu-a1 may go up by 4.0 kW/s; phase hold asks for 20.0 kW/s"),
         (slow, ramp, "pdu pdu-a1 may go down by 9.0 kW/s; phase ramp asks for 10.0 kW/s"),
     ];
