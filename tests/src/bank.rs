@@ -101,9 +101,14 @@ impl Bank {
 
     /// Starts the coordinator, for the first time or again on the same state and port.
     pub fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    /// As [`Bank::serve`], with more options.
+    pub fn serve_with(&mut self, more: &[&str]) {
         let state_dir = self.state_dir().display().to_string();
         let arguments = ["serve", "--insecure-loopback", "--listen", &self.address, "--state-dir"];
-        let arguments = [arguments.as_slice(), &[&state_dir]].concat();
+        let arguments = [arguments.as_slice(), &[&state_dir], more].concat();
         self.coordinator = Some(self.loadbank(&arguments));
         wait_until("the coordinator listens", SOON, || TcpStream::connect(&self.address).ok());
     }
@@ -207,8 +212,17 @@ impl Bank {
     /// When the run does not begin.
     #[must_use]
     pub fn begin(&self, plan: &str) -> (Process, Watch, String) {
+        self.begin_with(plan, &[])
+    }
+
+    /// As [`Bank::begin`], with more options of `run`.
+    ///
+    /// # Panics
+    /// When the run does not begin.
+    #[must_use]
+    pub fn begin_with(&self, plan: &str, more: &[&str]) -> (Process, Watch, String) {
         let plan = self.write("plan.toml", plan);
-        let mut run = self.start_verb(&["run", &plan, "--json"]);
+        let mut run = self.start_verb(&[&["run", &plan, "--json"], more].concat());
         let id = wait_until("the run's id", SOON, || {
             let said = run.stderr();
             let id = said.lines().find_map(|line| line.strip_prefix("run "));

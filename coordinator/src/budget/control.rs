@@ -24,10 +24,12 @@ const IDLE_SHARE: f64 = 0.3;
 /// Of the budget, so that noise of the sensors stays below it.
 const TARGET: f64 = 0.97;
 /// Most that a scale rises in a step of a second.
-const RISE: f64 = 0.05;
-/// A level is steady while it changes by less than this share from one status to the next:
-/// only then do its mean and the mean of the power belong together.
+const RISE: f64 = 0.1;
+/// A level is steady while it changes by less than this share over [`STEADY_READINGS`]: only
+/// then do its mean and the mean of the power belong together.
 const STEADY: f64 = 0.03;
+/// Sensors and messages may each be a second late.
+const STEADY_READINGS: usize = 3;
 /// Below this level idle power says nothing about load.
 const LEVEL_LEAST: f64 = 0.05;
 /// Halvings: the scale is found to a millionth.
@@ -111,7 +113,8 @@ pub(crate) struct Control {
     scales: Vec<Option<f64>>,
     /// The last steady reading of a node with a kernel.
     seen: BTreeMap<(String, String), Point>,
-    before: BTreeMap<String, Reading>,
+    /// The last readings of each node, the newest at the end.
+    history: BTreeMap<String, Vec<Reading>>,
 }
 
 impl Control {
@@ -139,6 +142,7 @@ impl Control {
         ceiling: f64,
         nodes: &BTreeMap<String, NodeNow>,
     ) -> Vec<Scaled> {
+        self.remember(nodes);
         let guesses: BTreeMap<&str, Guess> = nodes
             .iter()
             .map(|(name, node)| (name.as_str(), self.guess(now_ns, name, node)))
@@ -175,8 +179,6 @@ impl Control {
                 silent: domain.nodes.iter().filter(|name| !fresh(name)).count(),
             });
         }
-        let readings = nodes.iter().filter_map(|(name, node)| Some((name.clone(), node.reading?)));
-        self.before = readings.collect();
         scaled
     }
 
@@ -214,10 +216,21 @@ impl Control {
         }
     }
 
+    fn remember(&mut self, nodes: &BTreeMap<String, NodeNow>) {
+        for (name, node) in nodes {
+            let Some(reading) = node.reading else { continue };
+            let history = self.history.entry(name.clone()).or_default();
+            if history.last().is_none_or(|last| last.at_ns < reading.at_ns) {
+                history.push(reading);
+                history.drain(..history.len().saturating_sub(STEADY_READINGS));
+            }
+        }
+    }
+
     fn is_steady(&self, name: &str, now: &Reading) -> bool {
-        let before = self.before.get(name).filter(|before| before.at_ns < now.at_ns);
-        now.level >= LEVEL_LEAST
-            && before.is_some_and(|before| (before.level - now.level).abs() <= STEADY * now.level)
+        let history = self.history.get(name).map_or(&[][..], Vec::as_slice);
+        let near = |then: &Reading| (then.level - now.level).abs() <= STEADY * now.level;
+        now.level >= LEVEL_LEAST && history.len() == STEADY_READINGS && history.iter().all(near)
     }
 }
 
