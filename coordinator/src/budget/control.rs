@@ -21,6 +21,9 @@ const DOUBT_MAX: f64 = 4.0;
 /// Share of its draw that a node keeps at idle, as far as reductions count on it: servers
 /// with eight GPUs idle at a fifth to a third of their most.
 const IDLE_SHARE: f64 = 0.3;
+/// After a domain measured too much its scale does not rise for so long: time for steady
+/// readings at the lower level.
+const CALM_NS: i64 = 5_000_000_000;
 /// Of the budget, so that noise of the sensors stays below it.
 const TARGET: f64 = 0.97;
 /// Most that a scale rises in a step of a second.
@@ -111,6 +114,8 @@ enum Guess {
 pub(crate) struct Control {
     domains: Vec<Domain>,
     scales: Vec<Option<f64>>,
+    /// Of each domain, from when on it may rise.
+    calm_ns: Vec<i64>,
     /// The last steady reading of a node with a kernel.
     seen: BTreeMap<(String, String), Point>,
     /// The last readings of each node, the newest at the end.
@@ -120,7 +125,8 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new(domains: Vec<Domain>) -> Self {
         let scales = vec![None; domains.len()];
-        Self { domains, scales, ..Self::default() }
+        let calm_ns = vec![i64::MIN; domains.len()];
+        Self { domains, scales, calm_ns, ..Self::default() }
     }
 
     /// The scale of every node: that of its tightest domain.
@@ -148,7 +154,8 @@ impl Control {
             .map(|(name, node)| (name.as_str(), self.guess(now_ns, name, node)))
             .collect();
         let mut scaled = Vec::new();
-        for (domain, scale) in self.domains.iter().zip(&mut self.scales) {
+        let states = self.scales.iter_mut().zip(&mut self.calm_ns);
+        for (domain, (scale, calm_ns)) in self.domains.iter().zip(states) {
             let members = || domain.nodes.iter().filter_map(|name| guesses.get(name.as_str()));
             let fresh = |name: &&String| {
                 let reading = nodes.get(*name).and_then(|node| node.reading);
@@ -159,15 +166,17 @@ impl Control {
                 .iter()
                 .filter(fresh)
                 .filter_map(|name| Some(nodes.get(name)?.reading?.watts / 1e3))
-                .sum();
+                .fold(0.0, |sum, kw| sum + kw);
             let target_kw = TARGET * domain.most_kw;
             let mut allowed = allowed(target_kw, members);
             if measured_kw > target_kw {
                 // Whatever the lines say: it is too much now.
+                *calm_ns = now_ns + CALM_NS;
                 let now = scale.unwrap_or(1.0).min(ceiling);
                 allowed = allowed.min(now * target_kw / measured_kw);
             }
             *scale = Some(match *scale {
+                Some(before) if allowed > before && now_ns < *calm_ns => before,
                 Some(before) if allowed > before => allowed.min(before + RISE),
                 _ => allowed,
             });
@@ -196,9 +205,11 @@ impl Control {
         let steady = fresh.filter(|reading| self.is_steady(name, reading));
         if let Some(reading) = steady {
             let point = Point { level: reading.level, kw: reading.watts / 1e3 };
-            // Far below the peak idle power makes the line steeper than it is.
+            // Far below the peak idle power makes the line steeper than it is; the site's word
+            // is better there, unless the node draws more than that word allows already.
             let weak = reading.level < node.peak / 2.0;
-            if weak && site.at(node.peak) < point.at(node.peak) {
+            let credible = point.kw <= site.at(point.level);
+            if weak && credible && site.at(node.peak) < point.at(node.peak) {
                 return line(site);
             }
             self.seen.insert(key, point);

@@ -174,11 +174,11 @@ mod tests {
         let changes = held.step(0, "hold", &BTreeMap::from([("n1".to_owned(), node)]));
         assert_eq!(
             changes.why,
-            "capped at 68 % to keep pdu pdu-a1 under 1.0 kW (0.00 kW measured)"
+            "capped at 67 % to keep pdu pdu-a1 under 1.0 kW (0.00 kW measured)"
         );
         assert!(matches!(
             &changes.entries[..],
-            [JournalEntry::Capped { percent: 68, silent: 1, .. }]
+            [JournalEntry::Capped { percent: 67, silent: 1, .. }]
         ));
     }
 }
