@@ -89,12 +89,14 @@ pub(super) fn peak_percent(phase: &Phase) -> Option<f64> {
     })
 }
 
+/// kW of a node at full level, where known.
+pub type FullKw<'a> = &'a dyn Fn(NodeIx) -> Option<f64>;
+
 /// Each power and cooling domain in the phase that loads it most; in the site's order.
-/// `full_kw`: kW of a node at full level, where known.
 pub fn domain_loads(
     site: &Site,
     phases: &[(&Phase, Vec<NodeIx>)],
-    full_kw: &dyn Fn(NodeIx) -> Option<f64>,
+    full_kw: FullKw<'_>,
 ) -> Vec<LoadReview> {
     let carries = |domain: &DomainIx| {
         matches!(site.domain(*domain).kind.family(), Family::Power | Family::Cooling)
@@ -112,7 +114,7 @@ pub fn domain_loads(
 }
 
 fn load_of(
-    (site, sides, full_kw): (&Site, &[Option<String>], &dyn Fn(NodeIx) -> Option<f64>),
+    (site, sides, full_kw): (&Site, &[Option<String>], FullKw<'_>),
     domain: DomainIx,
     (phase, percent): (&str, f64),
     nodes: &[NodeIx],

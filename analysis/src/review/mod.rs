@@ -18,7 +18,7 @@ use model::site::{DomainKind, Family, NodeIx, SelectError, Site};
 pub use effect::{Detectable, SIGMAS, Sigmas};
 use groups::Signal;
 pub use groups::{Alias, KindReview, Member, Nesting};
-pub use load::{LoadReview, domain_loads};
+pub use load::{FullKw, LoadReview, domain_loads};
 
 /// The schema word of the JSON form.
 pub const SCHEMA: &str = "loadbank.review/1";
