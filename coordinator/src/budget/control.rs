@@ -27,7 +27,7 @@ const CALM_NS: i64 = 5_000_000_000;
 /// Of the budget, so that noise of the sensors stays below it.
 const TARGET: f64 = 0.97;
 /// Most that a scale rises in a step of a second.
-const RISE: f64 = 0.1;
+const RISE: f64 = 0.05;
 /// A level is steady while it changes by less than this share over [`STEADY_READINGS`]: only
 /// then do its mean and the mean of the power belong together.
 const STEADY: f64 = 0.03;
@@ -204,7 +204,9 @@ impl Control {
         let key = (name.to_owned(), node.kernel.clone());
         let steady = fresh.filter(|reading| self.is_steady(name, reading));
         if let Some(reading) = steady {
-            let point = Point { level: reading.level, kw: reading.watts / 1e3 };
+            // The most of its steady readings: one that is low by noise vouches for nothing.
+            let watts = self.history.get(name).into_iter().flatten().map(|then| then.watts);
+            let point = Point { level: reading.level, kw: watts.fold(0.0, f64::max) / 1e3 };
             // Far below the peak idle power makes the line steeper than it is; the site's word
             // is better there, unless the node draws more than that word allows already.
             let weak = reading.level < node.peak / 2.0;
