@@ -13,6 +13,7 @@ use proto::v1;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::AgentClock;
+use crate::fabric::nccl::library::version_text;
 use crate::hardware::cpu::CpuHardware;
 use crate::hardware::{Device, Hardware, Sensed};
 use crate::node_facts::{NodeFacts, parse_core_list};
@@ -63,6 +64,11 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let boot_id = facts.boot_id.clone().value().unwrap_or_default();
     let spool = open_spool(options, &node, &instance, &boot_id)?;
     let clock = AgentClock::start(options.false_clock.unwrap_or_default());
+    let worker_line = WorkerCommandLine {
+        program: std::env::current_exe().context("this program can't find itself")?,
+        before: before.0.into_iter().chain(["worker".into()]).collect(),
+    };
+    let nccl_version = nccl_version(&worker_line, &devices);
     let hello = v1::Hello {
         protocol_version: options.false_protocol_version.unwrap_or(proto::PROTOCOL_VERSION),
         node: node.clone(),
@@ -71,6 +77,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         devices: devices.iter().map(device_to_wire).collect(),
         missing: missing.iter().map(missing_to_wire).collect(),
+        nccl_version,
     };
     let (hear, events) = std::sync::mpsc::channel();
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
@@ -84,10 +91,6 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
     start_samplers(&hardware, &devices, &sampling, &hear)?;
-    let worker_line = WorkerCommandLine {
-        program: std::env::current_exe().context("this program can't find itself")?,
-        before: before.0.into_iter().chain(["worker".into()]).collect(),
-    };
     let surroundings = Surroundings::watch(Path::new("/"));
     tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
     let parts = Parts {
@@ -108,6 +111,23 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     match wire.join() {
         Ok(outcome) => outcome,
         Err(_) => bail!("the session's thread panicked"),
+    }
+}
+
+/// NCCL serves GPUs only: elsewhere nobody asks for it. 0 where there is none.
+fn nccl_version(worker_line: &WorkerCommandLine, devices: &[Device]) -> u32 {
+    if devices.iter().all(|device| device.uuid.is_none()) {
+        return 0;
+    }
+    match crate::worker::ask_nccl_version(worker_line) {
+        Ok(version) => {
+            tracing::info!(version = version_text(version), "NCCL");
+            version
+        }
+        Err(why) => {
+            tracing::warn!(%why, "no NCCL: collectives between GPUs are not measured");
+            0
+        }
     }
 }
 

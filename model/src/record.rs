@@ -3,7 +3,7 @@
 //! Times are nanoseconds since the Unix epoch on the clock of whoever recorded; a
 //! [`Records`] envelope says whose that is and how far it lies from the coordinator's.
 
-use crate::collective::CollectiveOp;
+use crate::collective::{CollectiveOp, Transport};
 use crate::histogram::LatencyHistogram;
 use crate::id::NodeName;
 use crate::load::Kernel;
@@ -170,6 +170,7 @@ pub struct CollectiveWindow {
     pub to_ns: i64,
     pub phase: String,
     pub op: CollectiveOp,
+    pub over: Transport,
     pub bytes: u64,
     pub rank: u32,
     pub world_size: u32,

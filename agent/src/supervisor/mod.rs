@@ -2,6 +2,7 @@
 //! what is recorded. Everything reaches it as an [`Event`]; it never blocks on any of them.
 
 mod event;
+mod nccl;
 mod orders;
 mod ports;
 mod record;

@@ -7,6 +7,7 @@ use model::record::EventKind;
 use proto::v1;
 use proto::v1::worker_command::Kind as Command;
 
+use super::nccl;
 use super::ports::data_ports;
 use super::run::{Run, TimedPhase, waveform_of};
 use super::{Event, IDLE_GRACE_NS, Supervisor};
@@ -85,11 +86,11 @@ impl Supervisor {
     fn start_workers(&mut self) -> std::io::Result<()> {
         for device in self.parts.devices.clone() {
             let slot = Slot::Device(device.index);
-            self.start_worker(slot, device.uuid.as_deref(), &device.cores)?;
+            self.start_worker(slot, device.uuid.as_slice(), &device.cores)?;
         }
         let cores: Vec<u32> =
             self.parts.devices.iter().flat_map(|d| d.cores.iter().copied()).collect();
-        self.start_worker(Slot::Fabric, None, &cores)?;
+        self.start_worker(Slot::Fabric, &[], &cores)?;
         let Some(run) = &self.run else { return Ok(()) };
         let (listen, source) = data_ports(&self.parts.node);
         let listen = v1::WorkerListen {
@@ -102,10 +103,10 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start_worker(
+    pub(super) fn start_worker(
         &mut self,
         slot: Slot,
-        gpu: Option<&str>,
+        gpus: &[String],
         cores: &[u32],
     ) -> std::io::Result<()> {
         self.generation += 1;
@@ -114,7 +115,7 @@ impl Supervisor {
             &self.parts.worker_line,
             slot,
             self.generation,
-            gpu,
+            gpus,
             cores,
             move |slot, generation, output| {
                 let _ = hear.send(Event::Worker { slot, generation, output });
@@ -142,8 +143,15 @@ impl Supervisor {
         if run.stopping.is_some() {
             return;
         }
+        let over_nccl = nccl::is_wanted(&arm).then(|| arm.clone());
         run.armed = Some(arm);
         run.ready_owed = true;
+        run.nccl_owed = None;
+        run.nccl_id.clear();
+        if let Some(why) = over_nccl.and_then(|arm| self.open_nccl(&arm).err()) {
+            self.answer_pending_arm(Some(why));
+            return;
+        }
         let asked = matches!(self.lease.state(), lease::State::Armed { .. });
         if allowed || !heats {
             self.answer_pending_arm(None);
@@ -155,6 +163,9 @@ impl Supervisor {
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
         let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
         let Some(arm) = &run.armed else { return };
+        if run.nccl_owed.is_some() && why_not.is_none() {
+            return;
+        }
         let why = why_not.or_else(|| refusal(arm, &self.parts.devices));
         run.ready_owed = false;
         let ready = v1::Ready {
@@ -163,6 +174,7 @@ impl Supervisor {
             attempt: arm.attempt,
             ok: why.is_none(),
             why: why.unwrap_or_default(),
+            nccl_id: std::mem::take(&mut run.nccl_id),
         };
         self.say(v1::agent_message::Kind::Ready(ready));
     }
@@ -195,6 +207,9 @@ impl Supervisor {
             self.record_event(EventKind::Note, None, text);
         }
         self.order_loads(&arm, &phase);
+        if nccl::is_wanted(&arm) {
+            self.order_nccl(&arm, &phase, go.nccl_id.clone());
+        }
         self.order_traffic(&arm, &phase);
     }
 
@@ -234,9 +249,10 @@ impl Supervisor {
             end_ns: phase.end_ns,
             rank: mine.rank,
             peers: arm.peers.clone(),
-            traffic: arm.traffic.clone(),
+            traffic: over_tcp(arm),
             loaded: phase.loaded,
             epoch: arm.attempt,
+            nccl_id: Vec::new(),
         };
         self.tell(Slot::Fabric, Command::Traffic(order));
     }
@@ -306,18 +322,16 @@ impl Supervisor {
 
     pub(super) fn stop_traffic(&mut self) {
         self.tell(Slot::Fabric, Command::Drop(v1::WorkerDrop {}));
+        self.stop_nccl();
     }
 
     /// Tells a worker; one that does not take it is killed.
-    fn tell(&mut self, slot: Slot, command: Command) {
+    pub(super) fn tell(&mut self, slot: Slot, command: Command) {
         let Some(worker) = self.workers.get_mut(&slot) else { return };
         if let Err(error) = worker.tell(command) {
             worker.kill();
             self.workers.remove(&slot);
-            let device = match slot {
-                Slot::Device(index) => Some(index),
-                Slot::Fabric => None,
-            };
+            let device = slot.device();
             let text = format!("{slot:?} took no order and was killed: {error}");
             self.record_event(EventKind::WorkerDied, device, text);
         }
@@ -346,10 +360,7 @@ impl Supervisor {
     fn kill_worker(&mut self, slot: Slot, why: &str) {
         if let Some(mut worker) = self.workers.remove(&slot) {
             worker.kill();
-            let device = match slot {
-                Slot::Device(index) => Some(index),
-                Slot::Fabric => None,
-            };
+            let device = slot.device();
             self.record_event(EventKind::WorkerDied, device, format!("{slot:?} killed: {why}"));
         }
     }
@@ -411,6 +422,13 @@ impl Supervisor {
         }
         match output {
             Output::Report(report) => self.take_report(slot, report),
+            // One process a job: it ends when the job has.
+            Output::Ended
+                if matches!(slot, Slot::Nccl(_))
+                    && self.workers.get(&slot).is_some_and(|worker| worker.idle) =>
+            {
+                self.workers.remove(&slot);
+            }
             Output::Ended => {
                 self.kill_worker(slot, "its process ended by itself");
                 self.say_idle_if_stopped();
@@ -419,8 +437,30 @@ impl Supervisor {
     }
 }
 
-/// Why these devices can't run a phase's load, if they can't.
+/// What the TCP data plane does of a phase's traffic: what NCCL carries leaves it the probes.
+fn over_tcp(arm: &v1::Arm) -> Option<v1::PhaseTraffic> {
+    if !nccl::is_wanted(arm) {
+        return arm.traffic.clone();
+    }
+    let kind = v1::phase_traffic::Kind::ProbesOnly(v1::ProbesOnly {});
+    Some(v1::PhaseTraffic { kind: Some(kind) })
+}
+
+/// Why this node can't run a phase, if it can't.
 fn refusal(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
+    refused_collective(arm).or_else(|| refused_load(arm, devices))
+}
+
+/// The ring over TCP knows one operation.
+fn refused_collective(arm: &v1::Arm) -> Option<String> {
+    use v1::phase_traffic::Kind;
+    let Some(Kind::Collective(collective)) = &arm.traffic.as_ref()?.kind else { return None };
+    let runs = collective.transport == "nccl" || collective.op == "all_reduce";
+    let op = &collective.op;
+    (!runs).then(|| format!("{op} needs GPUs and one version of NCCL on every node of the phase"))
+}
+
+fn refused_load(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
     let load = arm.load.as_ref()?;
     let (kernel, _) = match proto::convert::load_from_wire(load) {
         Ok(load) => load,

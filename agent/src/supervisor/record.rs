@@ -17,7 +17,7 @@ impl Supervisor {
         use v1::worker_report::Kind;
         let device = match slot {
             Slot::Device(index) => index,
-            Slot::Fabric => 0,
+            Slot::Fabric | Slot::Nccl(_) => 0,
         };
         match report.kind {
             Some(Kind::Started(started)) => self.record_start(device, &started),
@@ -30,6 +30,7 @@ impl Supervisor {
                 }
                 self.say_idle_if_stopped();
             }
+            Some(Kind::Id(answer)) => self.take_nccl_id(answer),
             Some(Kind::Listening(listening)) => self.take_listening(listening),
             Some(Kind::Record(record)) => self.record_traffic(&record),
             None => {}

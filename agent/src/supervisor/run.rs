@@ -30,6 +30,10 @@ pub(super) struct Run {
     pub(super) armed: Option<v1::Arm>,
     /// Armed before the lease was granted: READY is owed.
     pub(super) ready_owed: bool,
+    /// READY of this attempt waits until NCCL is open.
+    pub(super) nccl_owed: Option<u32>,
+    /// The id that this node made for the armed attempt, where it is rank 0's.
+    pub(super) nccl_id: Vec<u8>,
     pub(super) phases: VecDeque<TimedPhase>,
     /// Devices that the guard dropped: they do not heat again in this run.
     pub(super) tripped: BTreeSet<u32>,
@@ -51,6 +55,8 @@ impl Run {
             prepare,
             armed: None,
             ready_owed: false,
+            nccl_owed: None,
+            nccl_id: Vec::new(),
             phases: VecDeque::new(),
             tripped: BTreeSet::new(),
             stopping: None,

@@ -23,7 +23,7 @@ pub(super) fn load_command(
         }
         Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
         Kind::Drop(_) => LoadCommand::Drop,
-        Kind::Traffic(_) | Kind::Listen(_) => return Ok(None),
+        Kind::Traffic(_) | Kind::Listen(_) | Kind::NewId(_) => return Ok(None),
     }))
 }
 

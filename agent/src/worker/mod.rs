@@ -3,9 +3,12 @@
 
 mod convert;
 mod handle;
+mod nccl;
+mod nccl_version;
 mod pipe;
 mod process;
 mod traffic;
 
 pub use handle::{Output, Slot, Worker, WorkerCommandLine};
+pub use nccl_version::ask as ask_nccl_version;
 pub use process::{WorkerOptions, run};

@@ -8,7 +8,7 @@ use proto::v1;
 
 use super::convert::{load_command, load_report};
 use super::pipe::{read_frame, write_frame};
-use super::traffic;
+use super::{nccl, nccl_version, traffic};
 use crate::fabric::Fabric;
 use crate::fabric::endpoint::EndpointConfig;
 use crate::fabric::tcp::TcpFabric;
@@ -24,9 +24,15 @@ pub struct WorkerOptions {
     /// Run the data plane instead of a device.
     #[arg(long)]
     pub fabric: bool,
-    /// UUID of the GPU to load; without it the device is a CPU.
-    #[arg(long, requires = "device")]
-    pub gpu: Option<String>,
+    /// Run one collective over NCCL.
+    #[arg(long, conflicts_with_all = ["device", "fabric"], requires = "gpu")]
+    pub nccl: bool,
+    /// Print the version of this node's NCCL.
+    #[arg(long, conflicts_with_all = ["device", "fabric", "nccl"])]
+    pub nccl_version: bool,
+    /// UUID of the GPU to load, without it the device is a CPU; of all GPUs for NCCL.
+    #[arg(long)]
+    pub gpu: Vec<String>,
     /// Cores that belong to the device, such as 0-3,8.
     #[arg(long)]
     pub cores: String,
@@ -40,6 +46,12 @@ pub fn run(options: &WorkerOptions) -> anyhow::Result<()> {
     let cores = crate::node_facts::parse_core_list(&options.cores)?;
     if options.fabric {
         return run_fabric(&cores);
+    }
+    if options.nccl_version {
+        return nccl_version::answer();
+    }
+    if options.nccl {
+        return nccl::run(&options.gpu);
     }
     // These cores are one device of the agent, and the only one here. Its sensors are the
     // supervisor's to read.
@@ -138,7 +150,7 @@ fn pin(cores: &[u32]) {
 }
 
 /// Feeds every command to `f` until the pipe closes or `f` has enough.
-fn listen(mut f: impl FnMut(&v1::worker_command::Kind) -> bool) {
+pub(super) fn listen(mut f: impl FnMut(&v1::worker_command::Kind) -> bool) {
     let mut input = io::stdin().lock();
     while let Ok(Some(command)) = read_frame::<v1::WorkerCommand>(&mut input) {
         if let Some(kind) = &command.kind
@@ -149,7 +161,7 @@ fn listen(mut f: impl FnMut(&v1::worker_command::Kind) -> bool) {
     }
 }
 
-fn say(out: &mut impl Write, report: &v1::WorkerReport) -> io::Result<()> {
+pub(super) fn say(out: &mut impl Write, report: &v1::WorkerReport) -> io::Result<()> {
     write_frame(out, report)?;
     out.flush()
 }

@@ -173,6 +173,7 @@ impl Digest {
                 let key = CollectiveKey {
                     phase: self.phase(&window.phase),
                     op: window.op,
+                    over: window.over,
                     bytes: window.bytes,
                     world_size: window.world_size,
                 };

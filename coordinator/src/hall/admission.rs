@@ -137,6 +137,8 @@ impl Hall {
             lease: lease_id(),
             injections,
             data_addresses: std::collections::BTreeMap::new(),
+            nccl: std::collections::BTreeMap::new(),
+            nccl_id: (0, Vec::new()),
             started_ns: now_ns,
             message: String::new(),
             clocks: Vec::new(),

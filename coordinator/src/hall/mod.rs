@@ -17,6 +17,7 @@ use proto::v1;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) use active::Active;
+use active::NcclMember;
 pub(crate) use admission::{Admission, SubmitError};
 pub(crate) use admission::{lease_id, token};
 pub(crate) use agent::{Agent, SessionId};
@@ -315,19 +316,26 @@ impl Hall {
         let event = match kind {
             Kind::Prepared(prepared) => {
                 active.data_addresses.insert(name.clone(), prepared.data_address);
+                let member = inner.agents.get(node).map(|agent| NcclMember::of(&agent.hello));
+                active.nccl.extend(member.map(|member| (name.clone(), member)));
                 for text in prepared.warnings {
                     let entry = JournalEntry::Warning { node: name.clone(), text };
                     self.writer.journal(&run, now_ns, entry);
                 }
                 Event::Prepared { node: name, ok: prepared.ok, why: prepared.why }
             }
-            Kind::Ready(ready) => Event::Ready {
-                node: name,
-                phase: ready.phase_index as usize,
-                attempt: ready.attempt,
-                ok: ready.ok,
-                why: ready.why,
-            },
+            Kind::Ready(ready) => {
+                if !ready.nccl_id.is_empty() {
+                    active.nccl_id = (ready.attempt, ready.nccl_id);
+                }
+                Event::Ready {
+                    node: name,
+                    phase: ready.phase_index as usize,
+                    attempt: ready.attempt,
+                    ok: ready.ok,
+                    why: ready.why,
+                }
+            }
             Kind::Idle(_) => Event::Idle { node: name },
             Kind::Closed(closed) => {
                 let entry = JournalEntry::Closed {

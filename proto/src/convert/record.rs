@@ -1,7 +1,7 @@
 //! Records and batches.
 
 use model::NodeName;
-use model::collective::CollectiveOp;
+use model::collective::{CollectiveOp, Transport};
 use model::histogram::{LatencyHistogram, Longest};
 use model::reading::{Absence, Reading};
 use model::record::{
@@ -354,12 +354,23 @@ fn collective_to_wire(window: &CollectiveWindow) -> v1::CollectiveWindow {
         to_ns: window.to_ns,
         phase: window.phase.clone(),
         op: window.op.word().to_owned(),
+        transport: window.over.word().to_owned(),
         bytes: window.bytes,
         rank: window.rank,
         world_size: window.world_size,
         operations: window.operations,
         wrong: window.wrong,
         durations: histogram_to_wire(&window.durations),
+    }
+}
+
+/// Earlier releases knew TCP only and said nothing.
+fn transport_from_wire(word: &str) -> Result<Transport, ConvertError> {
+    let unknown = || ConvertError::Unknown { what: "transport", word: word.to_owned() };
+    if word.is_empty() {
+        Ok(Transport::Tcp)
+    } else {
+        Transport::from_word(word).ok_or_else(unknown)
     }
 }
 
@@ -370,6 +381,7 @@ fn collective_from_wire(window: &v1::CollectiveWindow) -> Result<CollectiveWindo
         phase: window.phase.clone(),
         op: CollectiveOp::from_word(&window.op)
             .ok_or_else(|| ConvertError::Unknown { what: "collective", word: window.op.clone() })?,
+        over: transport_from_wire(&window.transport)?,
         bytes: window.bytes,
         rank: window.rank,
         world_size: window.world_size,
@@ -434,7 +446,8 @@ mod tests {
                 from_ns: 1,
                 to_ns: 2,
                 phase: "c".into(),
-                op: CollectiveOp::AllReduce,
+                op: CollectiveOp::ReduceScatter,
+                over: Transport::Nccl,
                 bytes: 4,
                 rank: 0,
                 world_size: 2,
