@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::clock::AgentClock;
 use crate::hardware::cpu::CpuHardware;
+use crate::hardware::node::{DeviceChoice, NodeHardware};
 use crate::hardware::{Device, Hardware, Sensed};
 use crate::node_facts::{NodeFacts, parse_core_list};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
@@ -56,7 +57,14 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Some(list) => parse_core_list(list).context("--cores")?,
         None => facts.cores.clone().value().context("no core list in /proc: give --cores")?,
     };
-    let hardware: Arc<dyn Hardware> = Arc::new(open_cpu(&root, &cores));
+    let worker_line = WorkerCommandLine {
+        program: std::env::current_exe().context("this program can't find itself")?,
+        before: before.0.into_iter().chain(["worker".into()]).collect(),
+    };
+    let gpus = gpus(options.devices, &worker_line);
+    let cpu = open_cpu(&root, &cores);
+    let hardware: Arc<dyn Hardware> =
+        Arc::new(NodeHardware::compose(options.devices, gpus, cpu, &cores));
     let devices = hardware.devices();
     let missing = Sensors::discover(&root, &cores).absences();
     let instance = uuid::Uuid::new_v4().to_string();
@@ -69,7 +77,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         instance: instance.clone(),
         boot_id: boot_id.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        devices: devices.iter().map(device_to_wire).collect(),
+        devices: devices.iter().map(Device::to_wire).collect(),
         missing: missing.iter().map(missing_to_wire).collect(),
     };
     let (hear, events) = std::sync::mpsc::channel();
@@ -84,10 +92,6 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
     start_samplers(&hardware, &devices, &sampling, &hear)?;
-    let worker_line = WorkerCommandLine {
-        program: std::env::current_exe().context("this program can't find itself")?,
-        before: before.0.into_iter().chain(["worker".into()]).collect(),
-    };
     let surroundings = Surroundings::watch(Path::new("/"));
     tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
     let parts = Parts {
@@ -109,6 +113,18 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Ok(outcome) => outcome,
         Err(_) => bail!("the session's thread panicked"),
     }
+}
+
+/// The GPUs that this agent may load. A node without any, or without a driver, says so.
+fn gpus(devices: DeviceChoice, worker_line: &WorkerCommandLine) -> Vec<Device> {
+    if devices == DeviceChoice::Cpu {
+        return Vec::new();
+    }
+    let found = crate::worker::which_gpus(worker_line);
+    for note in &found.notes {
+        tracing::info!("GPUs: {note}");
+    }
+    found.devices
 }
 
 /// A thread for each device: one that hangs delays no other.
@@ -217,16 +233,6 @@ fn resolve(address: &str) -> anyhow::Result<IpAddr> {
         .with_context(|| format!("--coordinator {address}: an address is HOST:PORT"))?;
     let first = found.next().with_context(|| format!("--coordinator {address}: no such host"))?;
     Ok(first.ip())
-}
-
-fn device_to_wire(device: &Device) -> v1::Device {
-    v1::Device {
-        index: device.index,
-        kind: device.kind.clone(),
-        model: device.model.clone(),
-        cores: device.cores.clone(),
-        uuid: device.uuid.clone().unwrap_or_default(),
-    }
 }
 
 fn missing_to_wire((what, why): &(String, Absence)) -> v1::MissingSensor {

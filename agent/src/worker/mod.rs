@@ -2,10 +2,12 @@
 //! one; the supervisor speaks to it over a pipe, and the pipe's end is its end.
 
 mod convert;
+mod gpus;
 mod handle;
 mod pipe;
 mod process;
 mod traffic;
 
+pub use gpus::which_gpus;
 pub use handle::{Output, Slot, Worker, WorkerCommandLine};
 pub use process::{WorkerOptions, run};
