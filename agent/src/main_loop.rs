@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::clock::AgentClock;
 use crate::fabric::nccl::library::version_text;
 use crate::hardware::cpu::CpuHardware;
+use crate::hardware::node::{DeviceChoice, NodeHardware};
 use crate::hardware::{Device, Hardware, Sensed};
 use crate::node_facts::{NodeFacts, parse_core_list};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
@@ -57,17 +58,20 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Some(list) => parse_core_list(list).context("--cores")?,
         None => facts.cores.clone().value().context("no core list in /proc: give --cores")?,
     };
-    let hardware: Arc<dyn Hardware> = Arc::new(open_cpu(&root, &cores));
+    let worker_line = WorkerCommandLine {
+        program: std::env::current_exe().context("this program can't find itself")?,
+        before: before.0.into_iter().chain(["worker".into()]).collect(),
+    };
+    let gpus = gpus(options.devices, &worker_line);
+    let cpu = open_cpu(&root, &cores);
+    let hardware: Arc<dyn Hardware> =
+        Arc::new(NodeHardware::compose(options.devices, gpus, cpu, &cores));
     let devices = hardware.devices();
     let missing = Sensors::discover(&root, &cores).absences();
     let instance = uuid::Uuid::new_v4().to_string();
     let boot_id = facts.boot_id.clone().value().unwrap_or_default();
     let spool = open_spool(options, &node, &instance, &boot_id)?;
     let clock = AgentClock::start(options.false_clock.unwrap_or_default());
-    let worker_line = WorkerCommandLine {
-        program: std::env::current_exe().context("this program can't find itself")?,
-        before: before.0.into_iter().chain(["worker".into()]).collect(),
-    };
     let nccl_version = nccl_version(&worker_line, &devices);
     let hello = v1::Hello {
         protocol_version: options.false_protocol_version.unwrap_or(proto::PROTOCOL_VERSION),
@@ -75,7 +79,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         instance: instance.clone(),
         boot_id: boot_id.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        devices: devices.iter().map(device_to_wire).collect(),
+        devices: devices.iter().map(Device::to_wire).collect(),
         missing: missing.iter().map(missing_to_wire).collect(),
         nccl_version,
     };
@@ -129,6 +133,18 @@ fn nccl_version(worker_line: &WorkerCommandLine, devices: &[Device]) -> u32 {
             0
         }
     }
+}
+
+/// The GPUs that this agent may load. A node without any, or without a driver, says so.
+fn gpus(devices: DeviceChoice, worker_line: &WorkerCommandLine) -> Vec<Device> {
+    if devices == DeviceChoice::Cpu {
+        return Vec::new();
+    }
+    let found = crate::worker::which_gpus(worker_line);
+    for note in &found.notes {
+        tracing::info!("GPUs: {note}");
+    }
+    found.devices
 }
 
 /// A thread for each device: one that hangs delays no other.
@@ -237,16 +253,6 @@ fn resolve(address: &str) -> anyhow::Result<IpAddr> {
         .with_context(|| format!("--coordinator {address}: an address is HOST:PORT"))?;
     let first = found.next().with_context(|| format!("--coordinator {address}: no such host"))?;
     Ok(first.ip())
-}
-
-fn device_to_wire(device: &Device) -> v1::Device {
-    v1::Device {
-        index: device.index,
-        kind: device.kind.clone(),
-        model: device.model.clone(),
-        cores: device.cores.clone(),
-        uuid: device.uuid.clone().unwrap_or_default(),
-    }
 }
 
 fn missing_to_wire((what, why): &(String, Absence)) -> v1::MissingSensor {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::clock::FalseClock;
+use crate::hardware::node::DeviceChoice;
 use crate::worker::WorkerOptions;
 
 /// Makes this node part of the load bank. Boots idle; heats only under a lease of its coordinator.
@@ -41,6 +42,9 @@ pub struct AgentOptions {
     /// Cores to load, such as 0-3,8 [default: all that this process may use].
     #[arg(long, value_name = "LIST")]
     pub cores: Option<String>,
+    /// What to load: GPUs, the CPU, or both [default: GPUs where there are any, else the CPU].
+    #[arg(long, value_name = "WHICH", default_value = "auto", hide_default_value = true)]
+    pub devices: DeviceChoice,
     /// Plain text, for one machine only: the coordinator must have a loopback address.
     #[arg(long)]
     pub insecure_loopback: bool,

@@ -34,6 +34,7 @@ pub enum Record {
     Collective(CollectiveWindow),
     Loss(Loss),
     Meter(MeterReading),
+    Checksum(Checksum),
 }
 
 /// What one device felt over one interval.
@@ -130,6 +131,10 @@ pub enum EventKind {
     Note,
     /// An injection switch was on.
     Injection,
+    /// A device is here and is not loaded: in use by others, partitioned, not understood.
+    DeviceRefused,
+    /// A device's driver gave up, or did not come back, with its number and words.
+    DeviceFailed,
 }
 
 /// Latencies of one window between two nodes, recorded from the intended send time.
@@ -193,6 +198,18 @@ pub struct Loss {
     pub to_seq: u64,
     pub records: u64,
     pub why: String,
+}
+
+/// What one device's results of one kernel add up to. Equal keys must have equal values on
+/// every device: the fleet's vote names the one that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksum {
+    pub time_ns: i64,
+    pub device: u32,
+    pub phase: String,
+    /// Everything that the bits depend on: kernel, image, model, seed, work, compiler.
+    pub key: String,
+    pub value: u64,
 }
 
 /// What the building says.

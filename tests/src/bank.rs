@@ -23,6 +23,8 @@ pub struct Bank {
     agents: BTreeMap<String, Process>,
     address: String,
     logs: PathBuf,
+    /// Variables of agents that are started from now on.
+    agent_env: Vec<(String, String)>,
     folder: tempfile::TempDir,
     /// Held until everything above is gone: fields drop in this order.
     _turn: File,
@@ -49,7 +51,15 @@ impl Bank {
         std::fs::create_dir(&logs).expect("a folder takes folders");
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let address = free.expect("a free port").to_string();
-        Self { coordinator: None, agents: BTreeMap::new(), address, logs, folder, _turn: turn }
+        Self {
+            coordinator: None,
+            agents: BTreeMap::new(),
+            address,
+            logs,
+            agent_env: Vec::new(),
+            folder,
+            _turn: turn,
+        }
     }
 
     /// With a coordinator, and agents `n1`, `n2`, ... on the cores in turn.
@@ -62,6 +72,12 @@ impl Bank {
         }
         bank.wait_for_agents(count);
         bank
+    }
+
+    /// Sets a variable for agents that are started from now on.
+    pub fn set_agent_env(&mut self, name: &str, value: &str) {
+        self.agent_env.retain(|(known, _)| known != name);
+        self.agent_env.push((name.to_owned(), value.to_owned()));
     }
 
     /// Folder of this test.
@@ -131,7 +147,8 @@ impl Bank {
         let arguments = ["--insecure-loopback", "--coordinator", &self.address, "--node", node];
         let own = ["--cores", &core, "--state-dir", &state_dir];
         let arguments = owned(&[arguments.as_slice(), &own, more].concat());
-        Process::start(&binaries::path("loadbank-agent"), &arguments, &self.logs, node)
+        let program = binaries::path("loadbank-agent");
+        Process::start_with(&program, &arguments, &self.agent_env, &self.logs, node)
     }
 
     /// An agent's process.

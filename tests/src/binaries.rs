@@ -26,20 +26,34 @@ pub(crate) fn path(name: &str) -> PathBuf {
     BUILT.get_or_init(|| {
         let here = |name: &str| folder.join(name).exists();
         if !(here("loadbank") && here("loadbank-agent")) {
-            build(&folder);
+            build(&folder, &["cli", "agent"]);
         }
     });
     folder.join(name)
 }
 
-fn build(folder: &Path) {
+/// The library of a test double, by the name of its crate. Built every time: nobody else
+/// builds it, and what is fresh costs nothing.
+///
+/// # Panics
+/// When it can't be built.
+pub(crate) fn double(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let folder = folder();
+    BUILT.get_or_init(|| build(&folder, &[name]));
+    folder.join(format!("lib{}.so", name.replace('-', "_")))
+}
+
+fn build(folder: &Path, packages: &[&str]) {
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
     let target = folder.parent().expect("a profile lies in a target folder");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "-p", "cli", "-p", "agent", "--profile", profile, "--target-dir"])
+        .arg("build")
+        .args(packages.iter().flat_map(|package| ["-p", package]))
+        .args(["--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()

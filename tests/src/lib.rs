@@ -27,6 +27,12 @@ pub fn loadbank(arguments: &[&str]) -> std::process::Output {
     output.expect("loadbank can be started")
 }
 
+/// The library of a test double, by the name of its crate (`fake-cuda`).
+#[must_use]
+pub fn double(name: &str) -> std::path::PathBuf {
+    binaries::double(name)
+}
+
 /// A file of published data that lies beside the tests.
 #[must_use]
 pub fn data(name: &str) -> String {

@@ -49,6 +49,21 @@ impl Process {
     /// When it can't be started.
     #[must_use]
     pub fn start(program: &Path, arguments: &[String], folder: &Path, name: &str) -> Self {
+        Self::start_with(program, arguments, &[], folder, name)
+    }
+
+    /// Starts a program with its output in `folder` and more variables around it.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn start_with(
+        program: &Path,
+        arguments: &[String],
+        env: &[(String, String)],
+        folder: &Path,
+        name: &str,
+    ) -> Self {
         let unique = std::fs::read_dir(folder).map_or(0, Iterator::count);
         let file = |ending: &str| folder.join(format!("{unique:03}-{name}.{ending}"));
         let (out, err) = (file("out"), file("err"));
@@ -57,6 +72,7 @@ impl Process {
         command.args(arguments).stdin(Stdio::null());
         command.stdout(create(&out)).stderr(create(&err));
         command.env("LOADBANK_LOG", "info").process_group(0);
+        command.envs(env.iter().map(|(name, value)| (name, value)));
         // SAFETY: prctl and its arguments touch nothing of this process.
         unsafe {
             command.pre_exec(|| {

@@ -5,11 +5,15 @@
 //! killed at any instant.
 
 pub mod cpu;
+pub mod cuda;
+pub mod node;
+mod programme;
 
 use std::sync::mpsc::{Receiver, Sender};
 
 use model::load::{Kernel, Waveform};
 use model::reading::Reading;
+use proto::v1;
 
 /// One device that can be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,32 @@ pub struct Device {
     /// UUID of a GPU as its driver writes it (`GPU-8-4-4-4-12`); `None` for a CPU. What
     /// CUDA and NVML number differently is told apart by this, never by an ordinal.
     pub uuid: Option<String>,
+}
+
+impl Device {
+    /// Wire form.
+    #[must_use]
+    pub fn to_wire(&self) -> v1::Device {
+        v1::Device {
+            index: self.index,
+            kind: self.kind.clone(),
+            model: self.model.clone(),
+            cores: self.cores.clone(),
+            uuid: self.uuid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// From the wire.
+    #[must_use]
+    pub fn from_wire(wire: &v1::Device) -> Self {
+        Self {
+            index: wire.index,
+            kind: wire.kind.clone(),
+            model: wire.model.clone(),
+            cores: wire.cores.clone(),
+            uuid: Some(wire.uuid.clone()).filter(|uuid| !uuid.is_empty()),
+        }
+    }
 }
 
 /// What a device feels now. Every field is a value or a reason why not.
@@ -54,8 +84,12 @@ pub struct LoadOrder {
 /// Flip one bit of one block's result on one core, once after `after_blocks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Injection {
+    /// A core of a CPU, a tile of a GPU.
     pub core: u32,
     pub after_blocks: u64,
+    /// Every block from the first on, the first right result of a GPU included: what only
+    /// the fleet's vote can see.
+    pub always: bool,
 }
 
 /// What a worker is told. Orders queue: each takes over at its own start.
@@ -99,12 +133,21 @@ pub enum LoadReport {
     Mismatch { at_ns: u64, kernel: Kernel, core: u32, injected: bool, detail: String },
     /// No block runs any more, and none will before the next `Begin`.
     Idle { at_ns: u64 },
+    /// What a GPU's results add up to, once an order: equal keys must have equal values on
+    /// every GPU of the fleet.
+    Checksum { at_ns: u64, key: String, value: u64 },
+    /// The device gives no load any more, with its driver's number; the process ends.
+    /// `refused`: it was never loaded, for a reason around it rather than in it.
+    Failed { at_ns: u64, code: i32, text: String, refused: bool },
+    /// Free-standing information, such as a kernel path that was passed over.
+    Note { at_ns: u64, text: String },
 }
 
 /// A broken core mismatches in every block: enough to see the pattern, not to flood.
 pub const MISMATCHES_REPORTED_MAX: u32 = 4;
 
-/// A kind of device. One of three ports; implementations: `cpu`, later `cuda`.
+/// A kind of device. One of three ports; implementation: `cpu`; a GPU has
+/// no sensors of this port and runs through [`cuda::run`].
 pub trait Hardware: Send + Sync {
     /// The devices that this agent may load.
     fn devices(&self) -> Vec<Device>;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::id::RunId;
+use model::load::Kernel;
 use model::record::EventKind;
 use proto::v1;
 use proto::v1::worker_command::Kind as Command;
@@ -268,7 +269,11 @@ impl Supervisor {
             .position(|injection| injection.node == node && injection.device == device)?;
         run.injected = true;
         let injection = run.prepare.injections.remove(place);
-        let text = format!("core {} after {} blocks", injection.core, injection.after_blocks);
+        let text = if injection.always {
+            format!("core {}, every block", injection.core)
+        } else {
+            format!("core {} after {} blocks", injection.core, injection.after_blocks)
+        };
         self.record_event(EventKind::Injection, Some(device), text);
         Some(injection)
     }
@@ -466,6 +471,9 @@ fn refused_load(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
         Ok(load) => load,
         Err(error) => return Some(error.to_string()),
     };
+    if kernel == Kernel::Copy {
+        return Some("kernel copy is not built yet: no device can run it".to_owned());
+    }
     let cpu = devices.iter().find(|device| device.uuid.is_none() && !kernel.runs_on_cpu())?;
     let (word, index) = (kernel.word(), cpu.index);
     Some(format!("kernel {word} needs a GPU, and device {index} is a {}", cpu.kind))

@@ -2,7 +2,7 @@
 
 use model::id::RunId;
 use model::load::Kernel;
-use model::record::{Event as Happening, EventKind, Record, Sample, Start, Work};
+use model::record::{Checksum, Event as Happening, EventKind, Record, Sample, Start, Work};
 use proto::convert::record_from_wire;
 use proto::v1;
 
@@ -33,7 +33,11 @@ impl Supervisor {
             Some(Kind::Id(answer)) => self.take_nccl_id(answer),
             Some(Kind::Listening(listening)) => self.take_listening(listening),
             Some(Kind::Record(record)) => self.record_traffic(&record),
-            None => {}
+            Some(Kind::Checksum(checksum)) => self.record_checksum(device, checksum),
+            Some(Kind::Failed(failed)) => self.record_failure(slot, device, failed),
+            Some(Kind::Note(note)) => self.record_event(EventKind::Note, Some(device), note.text),
+            // Asked for at start only, before there is a supervisor.
+            Some(Kind::Gpus(_)) | None => {}
         }
     }
 
@@ -106,6 +110,29 @@ impl Supervisor {
             text: format!("kernel {}: {}", mismatch.kernel, mismatch.detail),
         };
         self.spool(&[Record::Event(happening)]);
+    }
+
+    fn record_checksum(&mut self, device: u32, checksum: v1::WorkerChecksum) {
+        let Some(run) = &self.run else { return };
+        let record = Checksum {
+            time_ns: self.parts.clock.tell(checksum.at_ns),
+            device,
+            phase: run.phase_name(checksum.at_ns),
+            key: checksum.key,
+            value: checksum.value,
+        };
+        self.spool(&[Record::Checksum(record)]);
+    }
+
+    /// Its driver gave up. The process ends by itself now, and of that nothing more is said.
+    fn record_failure(&mut self, slot: Slot, device: u32, failed: v1::WorkerFailed) {
+        tracing::error!(device, code = failed.code, "{}", failed.text);
+        let kind = if failed.refused { EventKind::DeviceRefused } else { EventKind::DeviceFailed };
+        self.record_event(kind, Some(device), failed.text);
+        if let Some(mut worker) = self.workers.remove(&slot) {
+            worker.kill();
+        }
+        self.say_idle_if_stopped();
     }
 
     /// Traffic reports carry monotonic instants until here.

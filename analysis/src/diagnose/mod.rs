@@ -18,18 +18,20 @@ pub(crate) mod not_measured;
 mod pattern;
 mod sdc;
 mod silent;
+mod vote;
 
 use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 14] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 15] = [
     building::testify,
     devices::testify,
     fleet_shift::testify,
     host_io::testify,
     sdc::testify,
+    vote::testify,
     silent::testify,
     device_slow::testify,
     device_error::testify,

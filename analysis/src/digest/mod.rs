@@ -5,6 +5,7 @@
 //! sketches, histograms, and the few earliest texts. Memory grows with devices, phases
 //! and pairs, never with samples. Refuses to judge.
 
+pub mod checksums;
 pub mod device;
 pub mod events;
 pub mod fabric;
@@ -24,6 +25,7 @@ use model::record::{Event, Record, Records};
 use model::table::{MeterRow, PairRow};
 use model::{NodeName, RunFacts, SampleColumns};
 
+use checksums::Checksums;
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
@@ -53,6 +55,8 @@ pub struct Seen {
     pub telemetry: Telemetry,
     /// Rows of pair tables.
     pub pairs: Pairs,
+    /// What the results of devices add up to.
+    pub checksums: Checksums,
 }
 
 /// What one node said about itself.
@@ -190,6 +194,7 @@ impl Digest {
                 node.streams.entry(whose).or_default().add_loss(loss);
             }
             Record::Meter(reading) => self.seen.meters.add_reading(reading),
+            Record::Checksum(checksum) => self.seen.checksums.add(node, checksum),
         }
     }
 
@@ -248,6 +253,7 @@ impl Seen {
         }
         self.meters.merge(other.meters);
         self.pairs.merge(other.pairs);
+        self.checksums.merge(other.checksums);
     }
 }
 

@@ -5,8 +5,8 @@ use model::collective::{CollectiveOp, Transport};
 use model::histogram::{LatencyHistogram, Longest};
 use model::reading::{Absence, Reading};
 use model::record::{
-    CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, Record, Records, Sample,
-    Start, Transfer, Work,
+    Checksum, CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, Record, Records,
+    Sample, Start, Transfer, Work,
 };
 use prost::Message;
 
@@ -140,6 +140,13 @@ pub fn record_to_wire(record: &Record) -> v1::Record {
             quality: meter.quality.clone(),
             clock_error_ms: meter.clock_error_ms,
         }),
+        Record::Checksum(checksum) => Kind::Checksum(v1::Checksum {
+            time_ns: checksum.time_ns,
+            device: checksum.device,
+            phase: checksum.phase.clone(),
+            key: checksum.key.clone(),
+            value: checksum.value,
+        }),
     };
     v1::Record { kind: Some(kind) }
 }
@@ -187,6 +194,13 @@ pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
             unit: meter.unit.clone(),
             quality: meter.quality.clone(),
             clock_error_ms: meter.clock_error_ms,
+        }),
+        Kind::Checksum(checksum) => Record::Checksum(Checksum {
+            time_ns: checksum.time_ns,
+            device: checksum.device,
+            phase: checksum.phase.clone(),
+            key: checksum.key.clone(),
+            value: checksum.value,
         }),
     })
 }
@@ -292,6 +306,8 @@ fn event_kind_to_wire(kind: EventKind) -> v1::EventKind {
         EventKind::Idle => v1::EventKind::Idle,
         EventKind::Note => v1::EventKind::Note,
         EventKind::Injection => v1::EventKind::Injection,
+        EventKind::DeviceRefused => v1::EventKind::DeviceRefused,
+        EventKind::DeviceFailed => v1::EventKind::DeviceFailed,
     }
 }
 
@@ -311,6 +327,8 @@ fn event_kind_from_wire(kind: v1::EventKind) -> Option<EventKind> {
         v1::EventKind::Idle => EventKind::Idle,
         v1::EventKind::Note => EventKind::Note,
         v1::EventKind::Injection => EventKind::Injection,
+        v1::EventKind::DeviceRefused => EventKind::DeviceRefused,
+        v1::EventKind::DeviceFailed => EventKind::DeviceFailed,
     })
 }
 
@@ -471,6 +489,13 @@ mod tests {
                 to_seq: 3,
                 records: 4,
                 why: "full".into(),
+            }),
+            Record::Checksum(Checksum {
+                time_ns: 1,
+                device: 3,
+                phase: "h".into(),
+                key: "bf16 on a card".into(),
+                value: u64::MAX - 1,
             }),
         ];
         for record in records {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::super::clock::now_ns;
 use super::library::{NcclError, RawStream};
 use crate::hardware::cuda::driver::{
-    Context, CudaError, DeviceMemory, Driver, Event, GpuFacts, HostMemory, Stream, library_path,
+    Context, CudaError, DeviceMemory, Driver, Event, GpuFacts, HostMemory, Stream,
 };
+use crate::hardware::cuda::library;
 
 /// A copy between host and device goes in pieces of so many bytes, and each must be done in
 /// the time below: a GPU that does not even copy is gone.
@@ -36,8 +37,8 @@ impl Gpus {
     /// # Errors
     /// When there is no driver, or a GPU is gone.
     pub(super) fn find(uuids: &[String]) -> Result<Self, NcclError> {
-        let driver = Driver::open(&library_path())
-            .map_err(|error| NcclError::Nonsense(error.to_string()))?;
+        let driver =
+            Driver::open(&library()).map_err(|error| NcclError::Nonsense(error.to_string()))?;
         let all = driver.gpus()?;
         let of = |uuid: &String| {
             let found = all.iter().find(|gpu| gpu.uuid == *uuid).cloned();
@@ -95,15 +96,18 @@ impl Gpu {
         Ok(Marks { gpu: self, events: events? })
     }
 
-    /// Overwrites a buffer with what no result has (-0.0 has none of its bits but one; this
-    /// is a NaN).
+    /// Overwrites a buffer with what no result has: NaNs.
     ///
     /// # Errors
     /// What the driver says.
     pub(super) fn clear(&self, buffer: &Buffer<'_>) -> Result<(), NcclError> {
         let bytes = buffer.memory.bytes;
-        self.context.fill(&self.stream, &buffer.memory, 0xff, bytes)?;
-        self.settle("cuMemsetD8Async")
+        self.piece.write(0, &vec![0xff; bytes.min(PIECE_BYTES)]);
+        for offset in (0..bytes).step_by(PIECE_BYTES) {
+            let (to, length) = ((&buffer.memory, offset), PIECE_BYTES.min(bytes - offset));
+            self.context.copy_piece_in(&self.stream, &self.piece, to, length)?;
+        }
+        self.settle("cuMemcpyHtoDAsync")
     }
 
     /// Waits until the stream is through, within bounds.

@@ -80,5 +80,7 @@ fn of_agents(case: &Case) -> Vec<Gap> {
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
     gaps.extend(building::never_here(case));
+    gaps.extend(load::refused_devices(case));
+    gaps.extend(super::vote::without_partner(case));
     gaps
 }
