@@ -1,8 +1,9 @@
 //! The binaries under test: those of this very build.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Folder of the build's binaries: `target/PROFILE`, two above this test's own.
 ///
@@ -32,15 +33,19 @@ pub(crate) fn path(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// The library of a test double, by the name of its crate. Built every time: nobody else
-/// builds it, and what is fresh costs nothing.
+/// The library of a test double, by the name of its crate. Built once by each test
+/// program: nobody else builds it, and what is fresh costs nothing.
 ///
 /// # Panics
 /// When it can't be built.
 pub(crate) fn double(name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let folder = folder();
-    BUILT.get_or_init(|| build(&folder, &[name]));
+    // Held while it is built: two tests of one program must not build the same.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if built.insert(name.to_owned()) {
+        build(&folder, &[name]);
+    }
     folder.join(format!("lib{}.so", name.replace('-', "_")))
 }
 
