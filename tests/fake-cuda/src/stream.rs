@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use agent::hardware::cuda::image::Launch;
-
+use crate::image::Launch;
 use crate::kernel::{self, Entry};
 use crate::script::Place;
 
