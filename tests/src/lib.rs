@@ -6,6 +6,7 @@
 
 pub mod bank;
 mod binaries;
+pub mod gpu;
 pub mod plans;
 pub mod process;
 pub mod record;

@@ -15,7 +15,7 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("agent", &["model", "proto"]),
     ("coordinator", &["model", "proto", "formats", "analysis"]),
     ("cli", &["model", "proto", "formats", "analysis", "sim", "agent", "coordinator"]),
-    ("fake-cuda", &["model", "agent"]),
+    ("fake-cuda", &["model"]),
     (
         "system-tests",
         &["model", "proto", "formats", "analysis", "sim", "agent", "coordinator", "cli"],

@@ -3,6 +3,7 @@
 mod invariants;
 mod pairs;
 mod scenario;
+mod vote;
 mod witnesses;
 
 use analysis::Digest;

@@ -59,7 +59,9 @@ impl Agents {
         let mut agents = Self { processes: Vec::new(), homes: homes.to_owned() };
         for (index, cores) in shares.iter().enumerate() {
             let node = format!("local-{index}");
-            let process = spawn(address, &node, &homes.join(&node), cores)
+            // One agent has this machine's GPUs: two would heat each of them twice.
+            let devices = if index == 0 { "auto" } else { "cpu" };
+            let process = spawn(address, &node, &homes.join(&node), cores, devices)
                 .map_err(|error| Failure::infrastructure(format!("agent {node}: {error}")))?;
             agents.processes.push(process);
         }
@@ -95,10 +97,16 @@ impl Drop for Agents {
     }
 }
 
-fn spawn(address: &str, node: &str, home: &Path, cores: &str) -> std::io::Result<Child> {
+fn spawn(
+    address: &str,
+    node: &str,
+    home: &Path,
+    cores: &str,
+    devices: &str,
+) -> std::io::Result<Child> {
     let program = std::env::current_exe()?;
     let mut command = Command::new(program);
-    let arguments: [OsString; 10] = [
+    let arguments: [OsString; 12] = [
         "agent-process".into(),
         "--coordinator".into(),
         address.into(),
@@ -109,6 +117,8 @@ fn spawn(address: &str, node: &str, home: &Path, cores: &str) -> std::io::Result
         home.into(),
         "--cores".into(),
         cores.into(),
+        "--devices".into(),
+        devices.into(),
     ];
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     // An agent is in a group of its own: Ctrl-C is for us, and we tell it what to do. When

@@ -3,6 +3,10 @@
 
 #![allow(non_snake_case, reason = "the driver's own names")]
 
+/// The agent's own table of kernels and its CPU references, without the agent around them.
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "the agent uses the rest")]
+#[path = "../../../agent/src/hardware/cuda/image/mod.rs"]
+mod image;
 mod kernel;
 mod script;
 mod stream;
@@ -11,7 +15,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-use agent::hardware::cuda::image::Launch;
+use image::Launch;
 use kernel::Entry;
 use script::{Place, script};
 use stream::{Event, HostFunction, STICKY, Stream};
@@ -35,6 +39,14 @@ type Handle = *mut c_void;
 /// The GPU whose context was taken; launches count on it.
 static CURRENT: AtomicI32 = AtomicI32::new(-1);
 static LAUNCHES: AtomicU64 = AtomicU64::new(0);
+
+/// CLOCK_MONOTONIC in nanoseconds.
+fn monotonic_ns() -> u64 {
+    let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `at` is a valid place to write to; CLOCK_MONOTONIC always exists on Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut at) };
+    at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64
+}
 
 fn put<T>(place: *mut T, value: T) -> i32 {
     if place.is_null() {

@@ -6,8 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-use agent::hardware::cuda::image::Launch;
-
+use crate::image::Launch;
 use crate::kernel::{self, Entry};
 use crate::script::Place;
 

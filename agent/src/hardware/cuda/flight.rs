@@ -1,8 +1,10 @@
 //! A launch on its way: submission, and the look whether it is back. Never waits.
 
+use model::load::Kernel;
+
 use super::Failure;
-use super::image::Launch;
-use super::prepared::{Prepared, Purpose, Slot};
+use super::image::{Inject, Launch, NO_TILE};
+use super::prepared::{MIX_SHARE, Prepared, Purpose, Slot};
 use super::rig::{Rig, SEED};
 use super::slot::Outcome;
 use crate::clock::monotonic_ns;
@@ -10,12 +12,6 @@ use crate::clock::monotonic_ns;
 /// A launch of some milliseconds that takes this long will not come back: three hundred times
 /// the longest that calibration allows, and well below what stops a phase's clock.
 const LAUNCH_DEADLINE_NS: u64 = 2_000_000_000;
-/// Tensor work of `mix`, per mille, until it is tuned on measured watts.
-const MIX_SHARE: u32 = 700;
-/// What an injection does in the kernel: flip one accumulator bit.
-const FLIP_ACCUMULATOR: u32 = 1;
-const NO_TILE: u32 = u32::MAX;
-
 /// One launch in flight.
 pub(super) struct Flight {
     pub(super) purpose: Purpose,
@@ -60,7 +56,7 @@ impl Flight {
         let compared = kernel.is_compared(purpose);
         let launch = launch(rig, kernel, purpose, &slot, inject);
         let (shape, function) = match purpose {
-            Purpose::Fill => {
+            Purpose::Fill(_) => {
                 let (_, shape, function) = rig.fill_kernel()?;
                 (shape, function)
             }
@@ -77,12 +73,12 @@ impl Flight {
         rig.context.copy_out(&rig.copies, &slot.device, &slot.host)?;
         rig.context.copy_in(&rig.copies, &kernel.blank, &slot.device, kernel.layout.bytes())?;
         rig.context.record(&slot.copied, &rig.copies)?;
-        if purpose == Purpose::Load {
+        if kernel.kernel == Kernel::Memory {
             kernel.pass = kernel.pass.wrapping_add(1);
         }
         let expected_ns = match purpose {
             Purpose::Load | Purpose::Confirm | Purpose::Calibrate => kernel.quantum_ns,
-            Purpose::Fill | Purpose::Anchor => 0,
+            Purpose::Fill(_) | Purpose::Anchor => 0,
         };
         Ok(Some(Self {
             purpose,
@@ -137,23 +133,33 @@ fn launch(
 ) -> Launch {
     let (layout, base) = (kernel.layout, slot.device.address);
     let at = |offset: usize| base + offset as u64;
+    let (tiles, iterations) = kernel.work_for(purpose);
+    let (fills, pass) = match &purpose {
+        Purpose::Fill(fill) => (std::slice::from_ref(fill), *fill as u32),
+        _ => (kernel.shape.fills, kernel.pass),
+    };
+    let (operands, operand_bytes) = rig.operands(fills);
+    let (buffer, buffer_bytes) = match purpose {
+        Purpose::Fill(_) => rig.buffer(Kernel::Stream),
+        _ => rig.buffer(kernel.kernel),
+    };
     Launch {
-        operands: rig.operands.address,
-        operand_bytes: rig.operands.bytes as u64,
-        buffer: rig.buffer.address,
-        buffer_bytes: rig.buffer_bytes(kernel.kernel),
+        operands,
+        operand_bytes,
+        buffer,
+        buffer_bytes,
         golden: if kernel.is_compared(purpose) { kernel.golden.address } else { 0 },
         hashes: at(layout.hashes()),
         flaws: at(layout.flaws()),
         stamps: at(layout.stamps()),
         stop: rig.stop.address,
-        iterations: kernel.iterations_for(purpose),
-        tiles: kernel.tiles,
+        iterations,
+        tiles,
         seed: SEED,
         share: MIX_SHARE,
         inject_tile: inject.unwrap_or(NO_TILE),
-        inject_kind: if inject.is_some() { FLIP_ACCUMULATOR } else { 0 },
+        inject_kind: if inject.is_some() { Inject::Flip as u32 } else { 0 },
         inject_iteration: 0,
-        pass: kernel.pass,
+        pass,
     }
 }

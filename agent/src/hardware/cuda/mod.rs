@@ -2,14 +2,15 @@
 //!
 //! From the inside out: [`driver`] is our table of the driver's functions; [`image`] holds the
 //! kernels; `rig` is an opened GPU with its memory and streams, `prepared` one kernel made
-//! ready (length of a launch, right results), `flight` a launch on its way; `pace` and
-//! `timeline` are the pure parts of time; `run` serves a programme of orders with all of them
+//! ready (length of a launch, right results), `flight` a launch on its way; `pace`,
+//! `edges` and `timeline` are the pure parts of time; `run` serves a programme of orders with all of them
 //! and `watchdog` ends the process when the driver does not come back. All of it lives in a
 //! worker process; [`discover`] asks for the GPUs in another that ends at once.
 
 mod checksum;
 pub mod discover;
 pub mod driver;
+mod edges;
 mod flight;
 pub mod image;
 mod pace;

@@ -11,7 +11,7 @@ use model::load::Kernel;
 
 use super::Failure;
 use super::driver::{DeviceMemory, Event, Function, HostMemory};
-use super::image::{Image, KernelShape, reference};
+use super::image::{CHUNK_BYTES, Fill, Image, KernelShape, Launch, reference};
 use super::rig::{Rig, SEED};
 use super::slot::{Layout, Outcome};
 
@@ -25,15 +25,18 @@ const BAND_NS: std::ops::RangeInclusive<u64> = 400_000..=6_400_000;
 const STEP: u32 = 4;
 /// From one iteration to 4^16.
 const TRIES_MAX: u32 = 16;
-/// Iterations of an anchor: enough for every step of a kernel, few for a CPU.
-const ANCHOR_ITERATIONS: u32 = 4;
-/// Tiles of an anchor that the CPU computes.
-const ANCHOR_TILES: u32 = 16;
+/// An anchor has one iteration, of so many tiles at most and of no more operations than a CPU
+/// does in a fraction of a second.
+const ANCHOR_ITERATIONS: u32 = 1;
+const ANCHOR_TILES_MAX: u32 = 16;
+const ANCHOR_OPERATIONS_MAX: u64 = 300_000_000;
+/// Tensor work of `mix`, per mille, until it is tuned on measured watts.
+pub(super) const MIX_SHARE: u32 = 700;
 
 /// Why a launch goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Fill,
+    Fill(Fill),
     Anchor,
     Calibrate,
     Confirm,
@@ -93,8 +96,9 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(rig: &Rig, kernel: Kernel) -> Result<Self, Failure> {
+    pub(super) fn new(rig: &mut Rig, kernel: Kernel) -> Result<Self, Failure> {
         let (image, shape, function) = rig.kernel(kernel)?;
+        rig.take_memory(kernel, shape.fills)?;
         let tiles = (rig.gpu.multiprocessors * shape.tiles_per_sm).max(1);
         let layout = Layout::new(tiles);
         let context = &rig.context;
@@ -116,7 +120,10 @@ impl Prepared {
             shape,
             function,
             tiles,
-            iterations: nominal_iterations(kernel, &shape, rig.gpu.clock_khz),
+            iterations: match kernel {
+                Kernel::Memory => iterations_over(&shape, rig.buffer(kernel).1, tiles),
+                _ => nominal_iterations(kernel, &shape, rig.gpu.clock_khz),
+            },
             quantum_ns: AIM_NS as u64,
             layout,
             free: (0..SLOTS).map(|_| slot()).collect::<Result<_, _>>()?,
@@ -125,11 +132,7 @@ impl Prepared {
             golden_staging: context.host_memory(8 * tiles as usize)?,
             right: Vec::new(),
             anchor: Vec::new(),
-            stage: if rig.operands_filled {
-                Stage::Expect(expect(kernel, tiles))
-            } else {
-                Stage::Fill
-            },
+            stage: Stage::Fill,
             pass: 0,
         })
     }
@@ -148,12 +151,39 @@ impl Prepared {
         !self.anchor.is_empty()
     }
 
-    pub(super) fn iterations_for(&self, purpose: Purpose) -> u32 {
-        if purpose == Purpose::Anchor { ANCHOR_ITERATIONS } else { self.iterations }
+    /// Tiles and iterations of a launch.
+    pub(super) fn work_for(&self, purpose: Purpose) -> (u32, u32) {
+        match purpose {
+            Purpose::Anchor => (anchor_tiles(&self.shape, self.tiles), ANCHOR_ITERATIONS),
+            _ => (self.tiles, self.iterations),
+        }
+    }
+
+    /// Operations and bytes of one iteration of one tile.
+    pub(super) fn worth(&self) -> (u64, u64) {
+        let (flops, bytes) =
+            (self.shape.flops_per_iteration_per_tile, self.shape.bytes_per_iteration_per_tile);
+        let share = u64::from(MIX_SHARE);
+        match self.kernel {
+            Kernel::Mix => (flops * share / 1000, bytes * (1000 - share) / 1000),
+            _ => (flops, bytes),
+        }
+    }
+
+    /// A launch was cut short: what memory patterns left is not what the next pass expects.
+    pub(super) fn cut(&mut self) {
+        self.pass = 0;
     }
 
     /// The launch that preparation wants next; none while it waits for the CPU, or is done.
-    pub(super) fn wants(&mut self) -> Option<Purpose> {
+    pub(super) fn wants(&mut self, rig: &Rig) -> Option<Purpose> {
+        if matches!(self.stage, Stage::Fill) {
+            let missing = self.shape.fills.iter().find(|fill| !rig.filled.contains(fill));
+            if let Some(fill) = missing {
+                return Some(Purpose::Fill(*fill));
+            }
+            self.stage = Stage::Expect(self.expect(rig));
+        }
         if let Stage::Expect(computing) = &mut self.stage {
             if computing.as_ref().is_some_and(|thread| !thread.is_finished()) {
                 return None;
@@ -164,11 +194,10 @@ impl Prepared {
             self.stage = if self.anchor.is_empty() { calibrate } else { Stage::Anchor };
         }
         match self.stage {
-            Stage::Fill => Some(Purpose::Fill),
             Stage::Anchor => Some(Purpose::Anchor),
             Stage::Calibrate { .. } => Some(Purpose::Calibrate),
             Stage::Confirm => Some(Purpose::Confirm),
-            Stage::Expect(_) | Stage::Ready => None,
+            Stage::Fill | Stage::Expect(_) | Stage::Ready => None,
         }
     }
 
@@ -180,10 +209,7 @@ impl Prepared {
         outcome: &Outcome,
     ) -> Result<(), Failure> {
         match (&self.stage, purpose) {
-            (Stage::Fill, Purpose::Fill) => {
-                rig.operands_filled = true;
-                self.stage = Stage::Expect(expect(self.kernel, self.tiles));
-            }
+            (_, Purpose::Fill(fill)) => rig.filled.push(fill),
             (Stage::Anchor, Purpose::Anchor) => self.stage = Stage::Calibrate { tries: 0 },
             (Stage::Calibrate { tries }, Purpose::Calibrate) => {
                 let tries = *tries + 1;
@@ -208,6 +234,8 @@ impl Prepared {
         };
         self.quantum_ns = (end - begin).max(1);
         let next = match self.quantum_ns {
+            // One launch is one pass over all of the memory, however long.
+            _ if self.kernel == Kernel::Memory => None,
             short if short < *BAND_NS.start() => self.iterations.checked_mul(STEP),
             long if long > *BAND_NS.end() && self.iterations > 1 => {
                 Some((self.iterations / STEP).max(1))
@@ -230,6 +258,27 @@ impl Prepared {
         Ok(())
     }
 
+    /// Computes on a thread of its own what an anchor must show. Memory patterns need none:
+    /// they know every word.
+    fn expect(&self, rig: &Rig) -> Option<JoinHandle<Vec<(u32, u64)>>> {
+        let (tiles, iterations) = self.work_for(Purpose::Anchor);
+        let (kernel, fills) = (self.kernel, self.shape.fills);
+        let launch = Launch {
+            operand_bytes: rig.operands(fills).1,
+            buffer_bytes: rig.buffer(kernel).1,
+            tiles,
+            iterations,
+            seed: SEED,
+            ..Launch::default()
+        };
+        let compute = move || {
+            let hashes = reference::golden(kernel, &launch).unwrap_or_default();
+            (0..).zip(hashes).collect()
+        };
+        let known = kernel != Kernel::Memory;
+        known.then(|| std::thread::Builder::new().name("anchor".into()).spawn(compute).ok())?
+    }
+
     /// What an anchor shows that the CPU computed otherwise.
     pub(super) fn anchor_misses(&self, outcome: &Outcome) -> Vec<AnchorMiss> {
         let miss = |(tile, expected): &(u32, u64)| {
@@ -246,16 +295,17 @@ impl Prepared {
     }
 }
 
-/// Computes on a thread of its own what tiles spread over the grid must hash to.
-fn expect(kernel: Kernel, tiles: u32) -> Option<JoinHandle<Vec<(u32, u64)>>> {
-    let picked: Vec<u32> = (0..ANCHOR_TILES.min(tiles))
-        .map(|i| (u64::from(i) * u64::from(tiles) / u64::from(ANCHOR_TILES.min(tiles))) as u32)
-        .collect();
-    let compute = move || {
-        let hash = |tile| Some((tile, reference::hash(kernel, SEED, ANCHOR_ITERATIONS, tile)?));
-        picked.into_iter().filter_map(hash).collect()
-    };
-    std::thread::Builder::new().name("anchor".into()).spawn(compute).ok()
+/// Tiles of an anchor.
+fn anchor_tiles(shape: &KernelShape, tiles: u32) -> u32 {
+    let affordable = ANCHOR_OPERATIONS_MAX / shape.flops_per_iteration_per_tile.max(1);
+    tiles.min(ANCHOR_TILES_MAX).min(affordable.max(1) as u32)
+}
+
+/// Iterations in which tiles walk through all of a region once. A launch walks no further.
+fn iterations_over(shape: &KernelShape, bytes: u64, tiles: u32) -> u32 {
+    let chunks = (bytes / CHUNK_BYTES).div_ceil(u64::from(tiles));
+    // Every byte is read and written.
+    chunks.div_ceil(shape.bytes_per_iteration_per_tile / (2 * CHUNK_BYTES)).max(1) as u32
 }
 
 /// A first guess at the work that takes [`AIM_NS`], the same on every GPU of a model: a power
@@ -291,6 +341,7 @@ mod tests {
             tiles_per_sm: 1,
             flops_per_iteration_per_tile: 1 << 22,
             bytes_per_iteration_per_tile: 0,
+            fills: &[],
         };
         let guess = nominal_iterations(Kernel::Bf16, &shape, 1_980_000);
         assert_eq!(guess, nominal_iterations(Kernel::Bf16, &shape, 1_830_000));

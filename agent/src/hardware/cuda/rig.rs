@@ -9,19 +9,25 @@ use super::Failure;
 use super::driver::{
     Context, DeviceMemory, Driver, Function, GpuFacts, HostMemory, Module, Stream,
 };
-use super::image::{self, Image, KernelShape};
+use super::image::{self, CHUNK_BYTES, Fill, Image, KernelShape, SLICE_BYTES};
 use super::watchdog::Watchdog;
 
 /// Driver start and context: seconds on a large machine, a minute on one that just booted.
 const OPEN_TIME: Duration = Duration::from_secs(60);
 /// The driver compiles an image once and keeps it in its cache.
 const COMPILE_TIME: Duration = Duration::from_secs(60);
-/// Operands: larger than any second cache of today would hold twice, small beside the rest.
-const OPERAND_BYTES: u64 = 64 << 20;
+/// A pool of operands: a thousand slices, and as large as the second cache of an H100, so that
+/// operands come from there and from memory.
+const OPERAND_BYTES: u64 = 1024 * SLICE_BYTES;
 /// Never taken of the device's memory: the driver, its display and other contexts need some.
 const RESERVE_BYTES: u64 = 512 << 20;
 /// Region that streaming kernels walk through: many times every second cache.
 const STREAM_BYTES: u64 = 4 << 30;
+/// Least of it: what one launch of a large GPU walks through at once.
+const STREAM_BYTES_LEAST: u64 = 512 << 20;
+/// Says that the image for Hopper may be used. It never ran on a GPU, and an error of it would
+/// be booked on the card.
+const HOPPER_VARIABLE: &str = "LOADBANK_HOPPER_IMAGE";
 /// Seed of operands: one for all GPUs, or nothing could be compared.
 pub(super) const SEED: u32 = 0x10AD_BA4C;
 
@@ -37,9 +43,14 @@ pub(super) struct Rig {
     pub(super) copies: Stream,
     /// One word that running kernels look at.
     pub(super) stop: HostMemory,
-    pub(super) operands: DeviceMemory,
-    pub(super) operands_filled: bool,
-    pub(super) buffer: DeviceMemory,
+    /// Operands by what they are filled with.
+    pools: Vec<(Fill, DeviceMemory)>,
+    /// What `lb_fill` has filled.
+    pub(super) filled: Vec<Fill>,
+    /// What streaming kernels walk through.
+    buffer: DeviceMemory,
+    /// Nearly all of the rest, once memory patterns are asked for: they leave nothing as it was.
+    patterned: Option<DeviceMemory>,
     /// What a person should know: images that did not fit.
     pub(super) notes: Vec<String>,
 }
@@ -59,15 +70,10 @@ impl Rig {
         dog.expect("compiling the kernels", COMPILE_TIME);
         let (images, notes) = load_images(&context, &gpu)?;
         dog.expect("taking memory", OPEN_TIME);
-        let operands = context.device_memory(OPERAND_BYTES as usize)?;
         let (free, _) = context.memory_info()?;
-        let buffer = STREAM_BYTES.min(free.saturating_sub(RESERVE_BYTES)) & !0xFFFF;
-        if buffer < gpu.l2_bytes {
-            let (free, reserve) = (free >> 20, RESERVE_BYTES >> 20);
-            return Err(Failure::refused(format!(
-                "out of memory: {free} MiB are free, {reserve} MiB of them are left alone; \
-                 another process holds the rest"
-            )));
+        let buffer = whole_chunks(STREAM_BYTES.min(free.saturating_sub(RESERVE_BYTES)));
+        if buffer < STREAM_BYTES_LEAST {
+            return Err(Failure::refused(out_of_memory(free)));
         }
         Ok(Self {
             driver: driver_version(version),
@@ -75,8 +81,9 @@ impl Rig {
             compute: context.stream()?,
             copies: context.stream()?,
             stop: context.host_memory(64)?,
-            operands,
-            operands_filled: false,
+            pools: Vec::new(),
+            filled: Vec::new(),
+            patterned: None,
             buffer: context.device_memory(buffer as usize)?,
             notes,
             gpu,
@@ -85,24 +92,18 @@ impl Rig {
     }
 
     /// The kernel in the best image that has it.
-    pub(super) fn kernel(
-        &self,
-        kernel: Kernel,
-    ) -> Result<(&'static Image, KernelShape, Function), Failure> {
+    pub(super) fn kernel(&self, kernel: Kernel) -> Result<Found, Failure> {
         self.find(|image| image::shape(kernel, image))
     }
 
-    pub(super) fn fill_kernel(&self) -> Result<(&'static Image, KernelShape, Function), Failure> {
-        self.find(image::fill_shape)
+    pub(super) fn fill_kernel(&self) -> Result<Found, Failure> {
+        self.find(|_| Some(image::fill_shape()))
     }
 
-    fn find(
-        &self,
-        shape: impl Fn(&Image) -> KernelShape,
-    ) -> Result<(&'static Image, KernelShape, Function), Failure> {
+    fn find(&self, shape: impl Fn(&Image) -> Option<KernelShape>) -> Result<Found, Failure> {
         let mut why = Failure::refused("no image has this kernel");
         for (image, module) in &self.images {
-            let shape = shape(image);
+            let Some(shape) = shape(image) else { continue };
             match module.function(shape.entry, shape.shared_bytes) {
                 Ok(function) => return Ok((image, shape, function)),
                 Err(error) => why = Failure { refused: true, ..Failure::from(error) },
@@ -111,15 +112,60 @@ impl Rig {
         Err(why)
     }
 
-    /// Bytes of the buffer that a kernel walks through.
-    pub(super) fn buffer_bytes(&self, kernel: Kernel) -> u64 {
-        let all = self.buffer.bytes as u64;
-        match kernel {
-            // Half of it, so that it stays there beside operands and results.
-            Kernel::L2 => (self.gpu.l2_bytes / 2).min(all) & !0xFFFF,
-            _ => all,
+    /// Takes the memory that a kernel works on, unless it is there.
+    pub(super) fn take_memory(&mut self, kernel: Kernel, fills: &[Fill]) -> Result<(), Failure> {
+        for fill in fills.iter().filter(|fill| **fill != Fill::Stream) {
+            if !self.pools.iter().any(|(known, _)| known == fill) {
+                let pool = self.context.device_memory(OPERAND_BYTES as usize)?;
+                self.pools.push((*fill, pool));
+            }
         }
+        if kernel == Kernel::Memory && self.patterned.is_none() {
+            let (free, _) = self.context.memory_info()?;
+            let bytes = whole_chunks(free.saturating_sub(RESERVE_BYTES));
+            if bytes < STREAM_BYTES_LEAST {
+                return Err(Failure::refused(out_of_memory(free)));
+            }
+            self.patterned = Some(self.context.device_memory(bytes as usize)?);
+        }
+        Ok(())
     }
+
+    /// Address and bytes of the operands that a kernel needs; nothing for those that need none.
+    pub(super) fn operands(&self, fills: &[Fill]) -> (u64, u64) {
+        let pool = self.pools.iter().find(|(known, _)| fills.contains(known));
+        pool.map_or((0, 0), |(_, pool)| (pool.address, pool.bytes as u64))
+    }
+
+    /// Address and bytes of the region that a kernel walks through.
+    pub(super) fn buffer(&self, kernel: Kernel) -> (u64, u64) {
+        let region = match (kernel, &self.patterned) {
+            (Kernel::Memory, Some(patterned)) => patterned,
+            _ => &self.buffer,
+        };
+        let all = region.bytes as u64;
+        let bytes = match kernel {
+            // Half of it, so that it stays there beside operands and results.
+            Kernel::L2 => whole_chunks(self.gpu.l2_bytes / 2).clamp(CHUNK_BYTES, all),
+            _ => all,
+        };
+        (region.address, bytes)
+    }
+}
+
+/// A kernel: where it lies, how it is launched, and itself.
+pub(super) type Found = (&'static Image, KernelShape, Function);
+
+fn whole_chunks(bytes: u64) -> u64 {
+    bytes / CHUNK_BYTES * CHUNK_BYTES
+}
+
+fn out_of_memory(free: u64) -> String {
+    let (free, reserve) = (free >> 20, RESERVE_BYTES >> 20);
+    format!(
+        "out of memory: {free} MiB are free, {reserve} MiB of them are left alone; another \
+         process holds the rest"
+    )
 }
 
 /// Why this GPU takes no load from us, if so.
@@ -144,7 +190,12 @@ type Loaded = (Vec<(&'static Image, Module)>, Vec<String>);
 /// Every image that the driver takes. One that it does not is passed over and told.
 fn load_images(context: &Context, gpu: &GpuFacts) -> Result<Loaded, Failure> {
     let (mut images, mut notes, mut last) = (Vec::new(), Vec::new(), None);
+    let trusts_hopper = std::env::var_os(HOPPER_VARIABLE).is_some();
     for image in image::images_for(gpu.major, gpu.minor) {
+        if *image == image::HOPPER && !trusts_hopper {
+            notes.push(format!("image {} is passed over: it never ran on a GPU", image.name));
+            continue;
+        }
         match context.load(image.ptx) {
             Ok(module) => images.push((image, module)),
             Err(error) if error.status.is_unfit_image() => {

@@ -109,6 +109,7 @@ impl Floor {
             if self.flights.is_empty() {
                 self.rig.stop.write_u32(0, 0);
                 self.stopping = false;
+                self.kernels.values_mut().for_each(Prepared::cut);
             }
             return Ok(now_ns + LOOK_NS);
         }
@@ -194,7 +195,7 @@ impl Floor {
         }
         for flaw in landed.outcome.flaws.iter().take(4) {
             let (core, injected) = (flaw.tile, injected(flaw.tile));
-            let detail = super::shift::describe(flaw);
+            let detail = super::shift::describe(flaw, kernel.tiles);
             self.out.push(LoadReport::Mismatch { at_ns, kernel: word, core, injected, detail });
         }
         kernel.learn(&mut self.rig, purpose, &landed.outcome)
@@ -250,7 +251,7 @@ impl Floor {
         let next = self.programme.next().map(|order| (order.kernel, order.inject));
         for (word, inject) in [active, next].into_iter().flatten() {
             if !self.kernels.contains_key(&word) {
-                let kernel = Prepared::new(&self.rig, word)?;
+                let kernel = Prepared::new(&mut self.rig, word)?;
                 self.kernels.insert(word, kernel);
             }
             let Some(kernel) = self.kernels.get_mut(&word) else { continue };
@@ -260,7 +261,7 @@ impl Floor {
             if self.flights.iter().any(|(_, flight)| flight.serial == 0) {
                 return Ok(());
             }
-            if let Some(purpose) = kernel.wants() {
+            if let Some(purpose) = kernel.wants(&self.rig) {
                 // Consistent corruption: the first results are wrong as well.
                 let tile = inject.filter(|i| i.always).map(|i| i.core);
                 self.send(word, purpose, 0, tile)?;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::super::programme::Active;
 use super::super::{CoreWindow, LoadReport, MISMATCHES_REPORTED_MAX};
+use super::edges::Edges;
 use super::flight::Landed;
-use super::image::Flaw;
+use super::image::{Flaw, FlawKind};
 use super::pace::Pacer;
 use super::prepared::{AnchorMiss, Prepared};
 use super::timeline::Timeline;
@@ -26,6 +27,7 @@ pub(super) struct Shift {
     window_to_ns: u64,
     window: CoreWindow,
     told: u32,
+    edges: Option<Edges>,
 }
 
 impl Shift {
@@ -35,6 +37,7 @@ impl Shift {
         let missed = now_ns.saturating_sub(start_ns) / WINDOW_NS * WINDOW_NS;
         Self {
             pacer: Pacer::new(start_ns),
+            edges: Edges::of(active.order.waveform, start_ns),
             active,
             ended_ns: None,
             launched: 0,
@@ -71,11 +74,18 @@ impl Shift {
         // Memory patterns are compared word by word inside the kernel.
         let compared = flight.compared || kernel.right.is_empty();
         self.window.verified += if compared { done } else { 0 };
-        self.window.flops += work * kernel.shape.flops_per_iteration_per_tile;
-        self.window.bytes += work * kernel.shape.bytes_per_iteration_per_tile;
+        let (flops, bytes) = kernel.worth();
+        self.window.flops += work * flops;
+        self.window.bytes += work * bytes;
         if let Some((begin, end)) = outcome.span {
             let took = end - begin;
             self.window.busy_ns += took;
+            if let Some(edges) = &mut self.edges
+                && let (Some(begin), Some(end)) =
+                    (timeline.monotonic(begin), timeline.monotonic(end))
+            {
+                edges.see(begin, end);
+            }
             self.pacer.correct(flight.expected_ns, took);
         }
         let tiles: BTreeSet<u32> = outcome.flaws.iter().map(|flaw| flaw.tile).collect();
@@ -85,7 +95,7 @@ impl Shift {
         for flaw in &outcome.flaws {
             let at_ns = timeline.monotonic(flaw.at_ns).unwrap_or(landed.seen_ns);
             let injected = flight.injected == Some(flaw.tile);
-            self.tell(at_ns, kernel, (flaw.tile, injected), describe(flaw), out);
+            self.tell(at_ns, kernel, (flaw.tile, injected), describe(flaw, kernel.tiles), out);
         }
     }
 
@@ -136,6 +146,9 @@ impl Shift {
     pub(super) fn close_last(&mut self, out: &mut Vec<LoadReport>) {
         let at_ns = self.ended_ns.unwrap_or(self.window_to_ns);
         self.close(at_ns, out);
+        if let Some(text) = self.edges.as_ref().and_then(Edges::told) {
+            out.push(LoadReport::Note { at_ns, text });
+        }
     }
 
     fn close(&mut self, to_ns: u64, out: &mut Vec<LoadReport>) {
@@ -154,18 +167,23 @@ impl Shift {
 }
 
 /// One flaw in words: where on the chip, and which bits.
-pub(super) fn describe(flaw: &Flaw) -> String {
+pub(super) fn describe(flaw: &Flaw, tiles: u32) -> String {
     let Flaw { expected, got, tile, sm, warp_lane, kind, .. } = *flaw;
-    let (warp, lane) = (warp_lane >> 5, warp_lane & 31);
-    let place = format!("tile {tile} on SM {sm}, warp {warp} lane {lane}");
-    match kind {
-        0 => format!("{place}: hash {got:#018x}, expected {expected:#018x}"),
-        1 => format!(
-            "{place}: word {got:#018x}, expected {expected:#018x} (bits {:#x})",
-            got ^ expected
-        ),
-        2 => format!("{place}: NaN or infinity, bits {got:#018x}"),
-        other => format!("{place}: flaw of kind {other}, {got:#018x} for {expected:#018x}"),
+    let place = format!("tile {tile} on SM {sm}");
+    let bits = got ^ expected;
+    match flaw.kind() {
+        Some(FlawKind::Hash) => format!("{place}: hash {got:#018x}, expected {expected:#018x}"),
+        Some(FlawKind::Word) => {
+            let at = flaw.word_offset(tiles).unwrap_or_default();
+            format!(
+                "{place}: word at byte {at} is {got:#018x}, was {expected:#018x} (bits {bits:#x})"
+            )
+        }
+        Some(FlawKind::NotFinite) => {
+            let (warp, lane) = (warp_lane >> 5, warp_lane & 31);
+            format!("{place}, warp {warp} lane {lane}: NaN or infinity, bits {got:#018x}")
+        }
+        None => format!("{place}: flaw of kind {kind}, {got:#018x} for {expected:#018x}"),
     }
 }
 
@@ -175,17 +193,19 @@ mod tests {
 
     #[test]
     fn a_flaw_is_told_with_its_place_and_bits() {
-        let flaw = Flaw {
+        let word = Flaw {
             expected: 0x10,
             got: 0x30,
             at_ns: 0,
             tile: 7,
             sm: 131,
-            warp_lane: 3 << 5 | 17,
-            kind: 1,
+            warp_lane: 3,
+            kind: FlawKind::Word as u32,
         };
-        let text = describe(&flaw);
-        assert!(text.starts_with("tile 7 on SM 131, warp 3 lane 17: word"), "{text}");
+        let text = describe(&word, 100);
+        assert!(text.starts_with("tile 7 on SM 131: word at byte 229400 is"), "{text}");
         assert!(text.ends_with("(bits 0x20)"), "{text}");
+        let lane = Flaw { warp_lane: 3 << 5 | 17, kind: FlawKind::NotFinite as u32, ..word };
+        assert!(describe(&lane, 100).contains("warp 3 lane 17: NaN"));
     }
 }

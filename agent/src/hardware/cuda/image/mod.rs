@@ -1,131 +1,59 @@
-//! Kernel images, their launch shapes and what they must compute.
+//! The GPU images that the agent carries, and what each kernel in them asks for.
 //!
-//! FIXME: a stand-in behind the launch contract, to be replaced as a whole by the images built
-//! from `agent/kernels`. Its PTX is valid and computes nothing: on a real GPU no tile leaves a
-//! hash, which the run loop tells as a device that can't be loaded. It never makes a GPU look
-//! healthy.
+//! Owns the PTX text (made from `agent/kernels` by its `build.py`), the table of kernels with
+//! their launch shapes, the parameter of a launch, and the results that a CPU knows in advance
+//! ([`reference`]). Knows no driver: `hardware/cuda` loads and launches.
 
+mod launch;
 pub mod reference;
+#[cfg(test)]
+mod sha256;
+mod shape;
+#[cfg(test)]
+mod tests;
 
-use model::load::Kernel;
+pub use launch::{Fill, Flaw, FlawKind, Inject, Launch, NO_PLACE, NO_TILE};
+pub use shape::{CHUNK_BYTES, KernelShape, MEMORY_PASSES, SLICE_BYTES, fill_shape, shape};
 
-/// The one parameter of every kernel. Addresses are the device's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(C, align(8))]
-pub struct Launch {
-    /// Operand pool, filled by `lb_fill` from `seed`.
-    pub operands: u64,
-    pub operand_bytes: u64,
-    /// Region of streaming, second-cache and memory kernels.
-    pub buffer: u64,
-    pub buffer_bytes: u64,
-    /// `u64[tiles]`: what each tile's hash must be; 0: not compared.
-    pub golden: u64,
-    /// `u64[tiles]`: each tile's hash of this launch.
-    pub hashes: u64,
-    /// A ring of [`Flaw`] behind its count and capacity.
-    pub flaws: u64,
-    /// `u64[2 * tiles]`: `%globaltimer` at each tile's begin and end.
-    pub stamps: u64,
-    /// A host-mapped `u32`: non-zero means leave at the next iteration, hash unwritten.
-    pub stop: u64,
-    /// Work of a tile in this launch.
-    pub iterations: u32,
-    /// Blocks of the grid. A tile's work depends on its index only.
-    pub tiles: u32,
-    pub seed: u32,
-    /// `mix` only: tensor work, per mille.
-    pub share: u32,
-    /// `u32::MAX`: none.
-    pub inject_tile: u32,
-    /// 0 none, 1 one accumulator bit, 2 NaN, 3 one memory word.
-    pub inject_kind: u32,
-    pub inject_iteration: u32,
-    /// Memory patterns: which pass.
-    pub pass: u32,
+mod digests {
+    include!("../../../../kernels/images/digests.rs");
 }
 
-/// One wrong result as the GPU saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(C)]
-pub struct Flaw {
-    pub expected: u64,
-    pub got: u64,
-    /// `%globaltimer`.
-    pub at_ns: u64,
-    pub tile: u32,
-    pub sm: u32,
-    pub warp_lane: u32,
-    /// 0 hash, 1 word, 2 NaN or infinity.
-    pub kind: u32,
-}
-
-/// One embedded image.
+/// PTX for one kind of GPU. The driver compiles it for the card when it is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image {
+    /// The word in reports and vote keys.
     pub name: &'static str,
-    /// The `.target` of its PTX.
+    /// What it is compiled for, in the compiler's words.
     pub target: &'static str,
     pub ptx: &'static str,
+    /// Of `ptx`, in lowercase hexadecimal.
     pub sha256: &'static str,
 }
 
-/// How a kernel is launched and what one iteration of one tile does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KernelShape {
-    pub entry: &'static str,
-    pub block_threads: u32,
-    pub shared_bytes: u32,
-    pub tiles_per_sm: u32,
-    pub flops_per_iteration_per_tile: u64,
-    pub bytes_per_iteration_per_tile: u64,
-}
-
-const BASELINE: Image = Image {
-    name: "stand-in",
-    target: "sm_80",
-    ptx: include_str!("stand-in.ptx"),
-    sha256: "stand-in",
+/// For compute capability 8.0 and every later one.
+pub const BASE: Image = Image {
+    name: "base",
+    target: "compute_80",
+    ptx: include_str!("../../../../kernels/images/base.ptx"),
+    sha256: digests::BASE,
 };
 
-/// Images for a compute capability, the best first.
-#[must_use]
-pub fn images_for(major: u32, _minor: u32) -> Vec<&'static Image> {
-    if major >= 8 { vec![&BASELINE] } else { Vec::new() }
-}
+/// For Hopper (9.0) alone: bf16 products of whole warpgroups. Held against
+/// [`reference::bf16_integers_hopper`] at start; never ran on a GPU when it was written.
+pub const HOPPER: Image = Image {
+    name: "hopper",
+    target: "compute_90a",
+    ptx: include_str!("../../../../kernels/images/hopper.ptx"),
+    sha256: digests::HOPPER,
+};
 
-/// How to launch a kernel of an image.
+/// The images that a GPU of this compute capability can run, best first; none below 8.0.
 #[must_use]
-pub fn shape(kernel: Kernel, _image: &Image) -> KernelShape {
-    let (entry, flops, bytes) = match kernel {
-        Kernel::Bf16 => ("lb_bf16", 1 << 22, 0),
-        Kernel::Int8 => ("lb_int8", 1 << 23, 0),
-        Kernel::FmaF32 => ("lb_fp32", 1 << 19, 0),
-        Kernel::FmaF64 => ("lb_fp64", 1 << 18, 0),
-        Kernel::Stream | Kernel::Copy => ("lb_stream", 0, 1 << 16),
-        Kernel::L2 => ("lb_l2", 0, 1 << 17),
-        Kernel::Mix => ("lb_mix", 1 << 21, 1 << 15),
-        Kernel::Memory => ("lb_memory", 0, 1 << 16),
-    };
-    KernelShape {
-        entry,
-        block_threads: 256,
-        shared_bytes: 0,
-        tiles_per_sm: 1,
-        flops_per_iteration_per_tile: flops,
-        bytes_per_iteration_per_tile: bytes,
-    }
-}
-
-/// How the operand pool is filled.
-#[must_use]
-pub fn fill_shape(_image: &Image) -> KernelShape {
-    KernelShape {
-        entry: "lb_fill",
-        block_threads: 256,
-        shared_bytes: 0,
-        tiles_per_sm: 1,
-        flops_per_iteration_per_tile: 0,
-        bytes_per_iteration_per_tile: 0,
+pub fn images_for(major: u32, minor: u32) -> Vec<&'static Image> {
+    match (major, minor) {
+        (0..=7, _) => Vec::new(),
+        (9, 0) => vec![&HOPPER, &BASE],
+        _ => vec![&BASE],
     }
 }
