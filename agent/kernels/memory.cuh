@@ -21,7 +21,7 @@ LB_FN u64 pattern(u32 pass, u64 address, u32 seed) {
         case 3: value = 0x3333333333333333ull; break;
         case 4: value = 0x00FF00FF00FF00FFull; break;
         case 5: value = 1ull << word % 64; break;
-        case 6: value = noise(seed + pass / (2 * PATTERNS), word); break;
+        case 6: value = noise((u64)seed + pass / (2 * PATTERNS), word); break;
         default: value = noise(~(u64)seed - pass / (2 * PATTERNS), word); break;
     }
     return pass % 2 == 0 ? value : ~value;

@@ -87,13 +87,14 @@ LB_FN u64 multiply(const Launch& launch, Desk& desk, u32 iterations) {
     u32 spoil_at = injection(launch);
     for (u32 n = 0; n < iterations; n++) {
         u32 asked = ask_to_stop(launch);
-        if (n == spoil_at) {
-            if (launch.inject_kind == INJECT_WORD) operands[1] ^= 0x10;
-            else sums[0] = spoiled(sums[0], launch.inject_kind);
-        }
         u32 halves = 2 * CYCLES + (n + 1 == iterations ? 1 : 0);
 #pragma unroll 1
         for (u32 half = 0; half < halves; half++) {
+            // In the middle of a cycle, where float sums are not almost nothing.
+            if (n == spoil_at && half == 1) {
+                if (launch.inject_kind == INJECT_WORD) operands[1] ^= 0x10;
+                else sums[0] = spoiled(sums[0], launch.inject_kind);
+            }
             half_cycle<T, PAIRS>(sums, a, b, half % 2 * flip);
         }
         if (leaves(desk, asked)) break;

@@ -1,3 +1,3 @@
 // Written by build.py: the SHA-256 of each image.
 pub(super) const BASE: &str =
-    "bf9be8e4f3180e8b0b89efd3bb1101e65c9a883985c154d8cf77eead942702e5";
+    "45f8c7f8875510d22b06af7018ce5872967c9ca6b69f2a9d6de5dc1488ac464b";

@@ -5,6 +5,7 @@
 //! killed at any instant.
 
 pub mod cpu;
+pub mod cuda;
 
 use std::sync::mpsc::{Receiver, Sender};
 

@@ -1,0 +1,3 @@
+//! NVIDIA GPUs as a load.
+
+pub mod image;
