@@ -25,8 +25,11 @@ OPTIONS = ["--std=c++17", "--fmad=false", "-I.", "-Igpu"]
 # Image: source, what NVRTC compiles for, what ptxas must assemble it for without a spill.
 IMAGES = {
     "base": ("base.cu", "compute_80", ["sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"]),
-    #"hopper": ("hopper.cu", "compute_90a", ["sm_90a"]),
+    "hopper": ("hopper.cu", "compute_90a", ["sm_90a"]),
 }
+# C75..: the assembler gave up on overlapping products, or ignored a hint. A stack frame means
+# an array that was meant for registers.
+TROUBLE = re.compile(r"error|warning|\(C75\d\d\)|[1-9]\d* bytes stack frame")
 
 
 class Refused(Exception):
@@ -117,7 +120,7 @@ def assemble(ptxas, name, ptx):
                        "-o", os.path.join(folder, "out.cubin")]
             run = subprocess.run(command, capture_output=True, text=True, check=False)
             said = run.stdout + run.stderr
-            trouble = [line for line in said.splitlines() if re.search(r"error|warning|C75\d\d", line)]
+            trouble = [line for line in said.splitlines() if TROUBLE.search(line)]
             if run.returncode != 0 or trouble:
                 raise Refused(1, f"{name} for {target}:\n" + "\n".join(trouble or [said]))
             kernels = re.findall(r"Compiling entry function '(\w+)'", said)

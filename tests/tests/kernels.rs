@@ -134,6 +134,13 @@ fn the_self_test_of_bf16_has_the_answer_of_the_reference() {
     agrees("lb_bf16", short, "1", reference::bf16_integers);
 }
 
+/// On the GPU's layouts as the PTX manual has them: all but the chip's own timing.
+#[test]
+fn the_self_test_of_warpgroups_has_the_answer_of_the_reference() {
+    let short = Launch { operand_bytes: 6 * SLICE_BYTES, iterations: 1, tiles: 2, ..launch() };
+    agrees("lb_bf16_sm90a", short, "1", reference::bf16_integers_hopper);
+}
+
 #[test]
 fn streams_are_those_of_the_reference() {
     agrees("lb_stream", launch(), "3", golden(Kernel::Stream));
@@ -200,6 +207,7 @@ fn every_injection_is_found() {
         ("lb_stream", "3"),
         ("lb_l2", "3"),
         ("lb_mix", "03"),
+        ("lb_bf16_sm90a", "0"),
     ];
     let spoiled = Launch { iterations: 2, tiles: 2, ..launch() };
     for (kernel, fill) in kernels {
@@ -216,7 +224,8 @@ fn every_injection_is_found() {
             assert!(got.flaws.iter().all(|flaw| flaw.tile == 1), "{kernel} {kind}: {got:?}");
             let hash = got.flaws.iter().filter(|flaw| flaw.kind == 0).count();
             assert_eq!(hash, 1, "{kernel} {kind}: {got:?}");
-            let float = matches!(kernel, "lb_fp32" | "lb_fp64" | "lb_bf16" | "lb_mix");
+            let float =
+                matches!(kernel, "lb_fp32" | "lb_fp64" | "lb_bf16" | "lb_bf16_sm90a" | "lb_mix");
             let strange = got.flaws.iter().filter(|flaw| flaw.kind == 2).count();
             assert_eq!(strange > 0, float && kind == 2, "{kernel} {kind}: {got:?}");
         }

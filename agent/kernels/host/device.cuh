@@ -20,7 +20,10 @@ typedef unsigned long long u64;
 #define LB_FN static inline
 #define LB_KERNEL(name, threads, blocks) static void name(const Launch launch)
 #define LB_SHARED static
-#define LB_DYNAMIC_SHARED(name) alignas(128) static unsigned char name[232448]
+#define LB_DYNAMIC_SHARED(name) static unsigned char* const name = dynamic_shared
+
+/// As much as a Hopper block may have.
+alignas(128) static unsigned char dynamic_shared[232448];
 
 struct Vec4 {
     u32 x, y, z, w;

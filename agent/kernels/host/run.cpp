@@ -1,6 +1,7 @@
 // Runs a kernel's source on the CPU and prints its hashes and flaws, for the tests that hold
 // them against the references in Rust. Arguments are NAME=NUMBER; `kernel=` a word.
 #include "device.cuh"
+#include "hopper.cuh"
 #include "launch.cuh"
 #include "fma.cuh"
 #include "tensor.cuh"
@@ -8,6 +9,7 @@
 #include "fill.cuh"
 #include "memory.cuh"
 #include "mix.cuh"
+#include "warpgroup.cuh"
 
 #include <cstdio>
 #include <cstdlib>
@@ -26,7 +28,7 @@ static const std::map<std::string, Named> KERNELS = {
     {"lb_int8", {lb_int8, TENSOR_THREADS}},   {"lb_fp32", {lb_fp32, FMA_THREADS}},
     {"lb_fp64", {lb_fp64, FMA_THREADS}},      {"lb_stream", {lb_stream, STREAM_THREADS}},
     {"lb_l2", {lb_l2, STREAM_THREADS}},       {"lb_mix", {lb_mix, MIX_THREADS}},
-    {"lb_memory", {lb_memory, STREAM_THREADS}},
+    {"lb_memory", {lb_memory, STREAM_THREADS}}, {"lb_bf16_sm90a", {lb_bf16_sm90a, WG_THREADS}},
 };
 
 static Entry entry_now;

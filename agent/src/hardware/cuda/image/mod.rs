@@ -39,11 +39,21 @@ pub const BASE: Image = Image {
     sha256: digests::BASE,
 };
 
+/// For Hopper (9.0) alone: bf16 products of whole warpgroups. Held against
+/// [`reference::bf16_integers_hopper`] at start; never ran on a GPU when it was written.
+pub const HOPPER: Image = Image {
+    name: "hopper",
+    target: "compute_90a",
+    ptx: include_str!("../../../../kernels/images/hopper.ptx"),
+    sha256: digests::HOPPER,
+};
+
 /// The images that a GPU of this compute capability can run, best first; none below 8.0.
 #[must_use]
-pub fn images_for(major: u32, _minor: u32) -> Vec<&'static Image> {
-    match major {
-        0..8 => Vec::new(),
+pub fn images_for(major: u32, minor: u32) -> Vec<&'static Image> {
+    match (major, minor) {
+        (0..=7, _) => Vec::new(),
+        (9, 0) => vec![&HOPPER, &BASE],
         _ => vec![&BASE],
     }
 }

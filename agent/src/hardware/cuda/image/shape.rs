@@ -54,6 +54,7 @@ pub const fn fill_shape() -> KernelShape {
 pub fn shape(kernel: Kernel, image: &Image) -> Option<KernelShape> {
     match image.name {
         "base" => base(kernel),
+        "hopper" => hopper(kernel),
         _ => None,
     }
 }
@@ -77,6 +78,22 @@ fn base(kernel: Kernel) -> Option<KernelShape> {
         Kernel::Copy => return None,
     };
     Some(shape)
+}
+
+fn hopper(kernel: Kernel) -> Option<KernelShape> {
+    let shape = KernelShape {
+        entry: "lb_bf16_sm90a",
+        // Four slices in flight; the hardware's most is 232 448.
+        shared_bytes: 4 * SLICE_BYTES as u32,
+        tiles_per_sm: 1,
+        // Eight slices, each 128 rows by 256 columns by 16 pairs of depths of 16.
+        flops_per_iteration_per_tile: 2 * 8 * 128 * 256 * 16 * 16,
+        // Operands, from the second cache or, with a large pool, from device memory.
+        bytes_per_iteration_per_tile: 8 * SLICE_BYTES,
+        fills: &[Fill::Bf16],
+        ..fill_shape()
+    };
+    (kernel == Kernel::Bf16).then_some(shape)
 }
 
 fn arithmetic(entry: &'static str, flops: u64) -> KernelShape {
