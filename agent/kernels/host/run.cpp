@@ -56,8 +56,7 @@ static void run_block(u32 threads) {
         left = 0;
         for (u32 i = 0; i < threads; i++) {
             if (block_now.fibers[i]->done) continue;
-            block_now.current = i;
-            swapcontext(&block_now.scheduler, &block_now.fibers[i]->context);
+            resume(i);
             if (!block_now.fibers[i]->done) left++;
         }
     }
