@@ -21,7 +21,7 @@ pub fn memory_word(pass: u32, address: u64, seed: u32) -> u64 {
         6 => noise(u64::from(seed) + round, word),
         _ => noise((!u64::from(seed)).wrapping_sub(round), word),
     };
-    if pass % 2 == 0 { value } else { !value }
+    if pass.is_multiple_of(2) { value } else { !value }
 }
 
 /// One for each word that was checked: pass 0 only writes.
