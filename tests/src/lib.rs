@@ -45,7 +45,8 @@ pub fn data(name: &str) -> String {
 pub const REQUIRE: &str = "LOADBANK_REQUIRE";
 
 /// Whether this machine has a facility. Without it a test says so and is skipped, unless
-/// `LOADBANK_REQUIRE` names the facility. Known: `root`.
+/// `LOADBANK_REQUIRE` names the facility. Known: `root`; tests that find out by themselves
+/// call [`skip`] (`c++`, `nvrtc`).
 ///
 /// # Panics
 /// When the facility is required and not there, or nobody knows it.
