@@ -7,6 +7,7 @@
 pub mod collective;
 pub mod facts;
 pub mod finding;
+pub mod gauge;
 pub mod histogram;
 pub mod id;
 pub mod load;
@@ -21,6 +22,7 @@ pub mod table;
 
 pub use facts::{RunFacts, Source};
 pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
+pub use gauge::Gauge;
 pub use histogram::LatencyHistogram;
 pub use id::{AgentInstance, DeviceId, NodeName, RunId};
 pub use load::{Kernel, Waveform};

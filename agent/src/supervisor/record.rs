@@ -143,6 +143,7 @@ impl Supervisor {
             temp_c: sensed.temp_c,
             clock_mhz: sensed.clock_mhz,
             busy: sensed.busy,
+            gpu: None,
         };
         self.spool(&[Record::Sample(sample)]);
     }

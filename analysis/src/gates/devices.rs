@@ -14,12 +14,8 @@ use crate::digest::telemetry::{Cell, CellKey, DeviceKey};
 use crate::middle::median;
 use crate::panel::Signal;
 use crate::tables::has_reading;
+use crate::throttle::{self, Reason};
 
-/// Clock-event reasons (nvml.h, nvmlClocksEventReasons).
-const SW_THERMAL: u64 = 0x20;
-const HW_THERMAL: u64 = 0x40;
-const HW_SLOWDOWN: u64 = 0x08;
-const POWER_BRAKE: u64 = 0x80;
 /// Xids that fail a device: double-bit and excessive ECC, microcontroller halt, failed row
 /// remap, NVLink, off the bus, contained and uncontained memory errors, GSP, unrecovered
 /// ECC (NVIDIA's Xid catalogue and DCGM 4.6 `DcgmHealthWatch.cpp`).
@@ -30,8 +26,6 @@ const RATED_LEAST_S: f64 = 600.0;
 const FULL_PERCENT: f64 = 99.5;
 /// Clocks are compared at equal power: within this share of the likes' middle.
 const EQUAL_POWER: f64 = 0.03;
-/// A row that stands alone stands for so long, in seconds.
-const LONE_ROW_S: f64 = 1.0;
 
 type Cells = BTreeMap<CellKey, Cell>;
 
@@ -210,33 +204,24 @@ pub(super) fn r_th_ratio(case: &Case) -> Found {
     Ok(values)
 }
 
-/// Seconds with any of these reasons: rows that had it, each as long as rows are apart.
-fn reason_seconds(case: &Case, mask: u64) -> Found {
+/// The longest of these reasons: bits that come together are one time, told twice.
+fn reason_seconds(case: &Case, reasons: &[Reason]) -> Found {
     each(case, "no clock-event reasons were recorded", |cells| {
-        let mut seconds = None;
-        for cell in cells.values() {
-            let Some(share) = cell.reason_share(mask) else { continue };
-            let rows = cell.reasons().rows as f64;
-            let span = cell
-                .span_ns()
-                .map_or(0.0, |(first, last)| (i128::from(last) - i128::from(first)) as f64 / 1e9);
-            let row_s = if rows > 1.0 && span > 0.0 { span / (rows - 1.0) } else { LONE_ROW_S };
-            seconds = Some(seconds.unwrap_or(0.0) + share * rows * row_s);
-        }
-        seconds
+        let each = reasons.iter().filter_map(|reason| throttle::seconds(cells, *reason));
+        each.reduce(f64::max)
     })
 }
 
 pub(super) fn thermal_seconds(case: &Case) -> Found {
-    reason_seconds(case, SW_THERMAL | HW_THERMAL)
+    reason_seconds(case, &[Reason::SwThermal, Reason::HwThermal])
 }
 
 pub(super) fn slowdown_seconds(case: &Case) -> Found {
-    reason_seconds(case, HW_SLOWDOWN)
+    reason_seconds(case, &[Reason::HwSlowdown])
 }
 
 pub(super) fn brake_seconds(case: &Case) -> Found {
-    reason_seconds(case, POWER_BRAKE)
+    reason_seconds(case, &[Reason::PowerBrake])
 }
 
 /// Whether full load was asked for in a phase, so that the limit should be reached.
