@@ -14,8 +14,9 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::clock::AgentClock;
 use crate::hardware::cpu::CpuHardware;
-use crate::hardware::{Device, Hardware, Sensed};
+use crate::hardware::{Device, Hardware, Sensed, node_devices};
 use crate::node_facts::{NodeFacts, parse_core_list};
+use crate::nvml::{self, Gpus};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
 use crate::sampler::{self, Sampling};
 use crate::sensors::Sensors;
@@ -56,9 +57,12 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Some(list) => parse_core_list(list).context("--cores")?,
         None => facts.cores.clone().value().context("no core list in /proc: give --cores")?,
     };
-    let hardware: Arc<dyn Hardware> = Arc::new(open_cpu(&root, &cores));
-    let devices = hardware.devices();
-    let missing = Sensors::discover(&root, &cores).absences();
+    let cpu: Arc<dyn Hardware> = Arc::new(open_cpu(&root, &cores));
+    let mut gpus = nvml::discover(options.nvml_library.as_deref(), &root, &cores);
+    let of_gpus = gpus.gpus.iter().map(|gpu| gpu.device.clone()).collect();
+    let devices = node_devices(of_gpus, cpu.devices());
+    let missing = missing(&mut gpus, &root, &cores);
+    let refusals = refusals(&gpus);
     let instance = uuid::Uuid::new_v4().to_string();
     let boot_id = facts.boot_id.clone().value().unwrap_or_default();
     let spool = open_spool(options, &node, &instance, &boot_id)?;
@@ -83,7 +87,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let session = SessionParts { coordinator, endpoint, hello, clock, hear: hear.clone() };
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
-    start_samplers(&hardware, &devices, &sampling, &hear)?;
+    start_samplers(gpus, &cpu, &devices, &sampling, &hear)?;
     let worker_line = WorkerCommandLine {
         program: std::env::current_exe().context("this program can't find itself")?,
         before: before.0.into_iter().chain(["worker".into()]).collect(),
@@ -95,6 +99,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         instance,
         devices,
         missing,
+        refusals,
         surroundings,
         clock,
         spooler,
@@ -111,19 +116,55 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     }
 }
 
+/// What can't be measured here: of the GPUs, and of the CPU where it is a device.
+fn missing(gpus: &mut Gpus, root: &Path, cores: &[u32]) -> Vec<(String, Absence)> {
+    let mut missing = std::mem::take(&mut gpus.missing);
+    for (what, why) in &missing {
+        tracing::info!("{what}: {}", why.words());
+    }
+    if gpus.gpus.is_empty() {
+        missing.extend(Sensors::discover(root, cores).absences());
+    }
+    missing
+}
+
+/// GPUs that are not to be loaded, whatever a plan asks for.
+fn refusals(gpus: &Gpus) -> BTreeMap<u32, String> {
+    let refused = gpus.gpus.iter().filter_map(|gpu| {
+        let why = gpu.refusal.clone()?;
+        tracing::warn!(device = gpu.device.index, %why, "this GPU will not be loaded");
+        Some((gpu.device.index, why))
+    });
+    refused.collect()
+}
+
 /// A thread for each device: one that hangs delays no other.
 fn start_samplers(
-    hardware: &Arc<dyn Hardware>,
+    mut gpus: Gpus,
+    cpu: &Arc<dyn Hardware>,
     devices: &[Device],
     sampling: &Arc<Sampling>,
     hear: &std::sync::mpsc::Sender<Event>,
 ) -> anyhow::Result<()> {
-    for device in devices {
+    let hearing = || {
         let hear = hear.clone();
-        let tell = move |device, at_ns, sensed| {
+        move |device, at_ns, sensed| {
             let _ = hear.send(Event::Sensed { device, at_ns, sensed });
-        };
-        sampler::spawn(hardware.clone(), device.index, sampling.clone(), tell)?;
+        }
+    };
+    for device in devices.iter().filter(|device| device.uuid.is_none()) {
+        let (cpu, index) = (cpu.clone(), device.index);
+        let sense = move || cpu.sense(index);
+        sampler::spawn(index, sampling.clone(), sampler::INTERVAL_DEFAULT, sense, hearing())?;
+    }
+    let xids = hear.clone();
+    gpus.watch_xids(move |device, at_ns, code| {
+        let _ = xids.send(Event::Xid { device, at_ns, code });
+    })?;
+    for mut gpu in gpus.gpus {
+        let sense = move || gpu.sensors.read();
+        let index = gpu.device.index;
+        sampler::spawn(index, sampling.clone(), sampler::GPU_INTERVAL, sense, hearing())?;
     }
     Ok(())
 }

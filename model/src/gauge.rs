@@ -55,11 +55,13 @@ pub enum Gauge {
     GpuLimitC,
     /// What the driver advises: 0 nothing, 1 reset, 2 reboot, 3 drain, 4 drain and reset.
     RecoveryAction,
+    /// 1 while Xids of the device are waited for.
+    XidWatched,
 }
 
 impl Gauge {
     /// Every gauge with its word.
-    pub const WORDS: [(Self, &'static str); 26] = [
+    pub const WORDS: [(Self, &'static str); 27] = [
         (Self::PowerAverageW, "power_average_w"),
         (Self::PowerInstantW, "power_instant_w"),
         (Self::PowerUsageW, "power_usage_w"),
@@ -86,6 +88,7 @@ impl Gauge {
         (Self::MemoryLimitC, "memory_limit_c"),
         (Self::GpuLimitC, "gpu_limit_c"),
         (Self::RecoveryAction, "recovery_action"),
+        (Self::XidWatched, "xid_watched"),
     ];
 
     /// The name, with its unit.

@@ -19,6 +19,7 @@ pub mod report;
 pub mod sample_columns;
 pub mod site;
 pub mod table;
+pub mod xid;
 
 pub use facts::{RunFacts, Source};
 pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
@@ -34,3 +35,4 @@ pub use report::Report;
 pub use sample_columns::{Metric, SampleColumns};
 pub use site::Site;
 pub use table::{MeterRow, PairRow, SampleRow};
+pub use xid::Xid;

@@ -2,6 +2,7 @@
 //! what is recorded. Everything reaches it as an [`Event`]; it never blocks on any of them.
 
 mod event;
+mod gpu;
 mod orders;
 mod ports;
 mod record;
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub devices: Vec<Device>,
     /// Sensors that this machine does not have.
     pub missing: Vec<(String, Absence)>,
+    /// GPUs that are not to be loaded, and why.
+    pub refusals: BTreeMap<u32, String>,
     /// Who else uses this node, kept fresh by a thread of its own.
     pub surroundings: Arc<Surroundings>,
     pub clock: AgentClock,
@@ -72,6 +75,8 @@ pub(crate) struct Supervisor {
     workers: BTreeMap<Slot, Worker>,
     generation: u64,
     sensed: BTreeMap<u32, Sensed>,
+    /// Who computes on each GPU, and which of them were ever ours.
+    occupants: gpu::Occupants,
     last_work: BTreeMap<u32, LastWork>,
     status_at_ns: u64,
     /// The workers end as soon as they are idle.
@@ -97,6 +102,7 @@ impl Supervisor {
             workers: BTreeMap::new(),
             generation: 0,
             sensed: BTreeMap::new(),
+            occupants: gpu::Occupants::default(),
             last_work: BTreeMap::new(),
             status_at_ns: 0,
             abandoning: false,
@@ -132,6 +138,7 @@ impl Supervisor {
         match event {
             Event::Message(message) => self.take_message(message),
             Event::Sensed { device, at_ns, sensed } => self.take_sensed(device, at_ns, sensed),
+            Event::Xid { device, at_ns, code } => self.take_xid(device, at_ns, code),
             Event::Worker { slot, generation, output } => {
                 self.take_output(slot, generation, output);
             }
@@ -178,7 +185,14 @@ impl Supervisor {
     fn take_sensed(&mut self, device: u32, at_ns: u64, sensed: Sensed) {
         self.step_guard(device, guard::Event::Sensed(sensed.clone()));
         self.record_sample(device, at_ns, &sensed);
+        self.note_gpu(device, &sensed);
         self.sensed.insert(device, sensed);
+    }
+
+    fn take_xid(&mut self, device: u32, at_ns: u64, code: u64) {
+        tracing::warn!(device, "{}", model::Xid::of(code));
+        self.record_xid(device, at_ns, code);
+        self.step_guard(device, guard::Event::Xid { code });
     }
 
     fn take_end(&mut self, how: Ending) {
@@ -260,17 +274,28 @@ impl Supervisor {
         }
     }
 
-    /// The guard outranks the plan: the device is idle now, whatever else goes on.
+    /// The guard outranks the plan: the device is idle now, whatever else goes on. The run
+    /// ends where the building is in danger, or where nothing is left to load.
     fn drop_device(&mut self, device: u32, why: &guard::Trip) {
         let Some(run) = &mut self.run else { return };
         run.tripped.insert(device);
         let run_id = run.id().to_owned();
+        let left = self.parts.devices.iter().any(|device| !run.tripped.contains(&device.index));
         if let Some(mut worker) = self.workers.remove(&Slot::Device(device)) {
             worker.kill();
         }
-        self.record_event(EventKind::GuardTrip, Some(device), why.to_string());
-        let tripped = v1::Tripped { run_id, device, why: why.to_string() };
-        self.say(v1::agent_message::Kind::Tripped(tripped));
+        // What we can't see is no fault of the device.
+        let kind = match why.is_blindness() {
+            true => EventKind::SensorLost,
+            false => EventKind::GuardTrip,
+        };
+        let text = format!("device {device} dropped: {why}");
+        tracing::warn!("{text}");
+        self.record_event(kind, Some(device), text);
+        if why.ends_the_run() || !left {
+            let tripped = v1::Tripped { run_id, device, why: why.to_string() };
+            self.say(v1::agent_message::Kind::Tripped(tripped));
+        }
     }
 
     /// Who else uses this node now, a line each.

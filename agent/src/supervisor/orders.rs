@@ -74,6 +74,7 @@ impl Supervisor {
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.run = Some(Run::new(prepare));
         self.record_surroundings();
+        self.refuse_devices();
         if let Err(error) = self.start_workers() {
             let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
             self.say_prepared(run_id, Err(format!("workers can't be started: {error}")));
@@ -84,6 +85,9 @@ impl Supervisor {
 
     fn start_workers(&mut self) -> std::io::Result<()> {
         for device in self.parts.devices.clone() {
+            if self.refusal_of(device.index).is_some() {
+                continue;
+            }
             let slot = Slot::Device(device.index);
             self.start_worker(slot, device.uuid.as_deref(), &device.cores)?;
         }
@@ -120,12 +124,15 @@ impl Supervisor {
                 let _ = hear.send(Event::Worker { slot, generation, output });
             },
         )?;
+        self.occupants.started(worker.pid());
         self.workers.insert(slot, worker);
         Ok(())
     }
 
     pub(super) fn say_prepared(&mut self, run_id: String, outcome: Result<String, String>) {
-        let warnings = self.warnings();
+        let mut warnings = self.warnings();
+        let refused = self.run.iter().flat_map(|run| &run.refused);
+        warnings.extend(refused.map(|(device, why)| format!("device {device} is not loaded: {why}")));
         let (ok, why, data_address) = match outcome {
             Ok(address) => (true, String::new(), address),
             Err(why) => (false, why, String::new()),
@@ -155,7 +162,8 @@ impl Supervisor {
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
         let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
         let Some(arm) = &run.armed else { return };
-        let why = why_not.or_else(|| refusal(arm, &self.parts.devices));
+        let loadable = self.parts.devices.iter().filter(|d| !run.refused.contains_key(&d.index));
+        let why = why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>()));
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),
@@ -206,7 +214,7 @@ impl Supervisor {
         }
         for device in self.parts.devices.clone() {
             let tripped = self.run.as_ref().is_some_and(|run| run.tripped.contains(&device.index));
-            if tripped {
+            if tripped || self.refusal_of(device.index).is_some() {
                 continue;
             }
             let order = v1::WorkerLoad {
@@ -426,6 +434,9 @@ fn refusal(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
         Ok(load) => load,
         Err(error) => return Some(error.to_string()),
     };
+    if devices.is_empty() {
+        return Some("every device of this node is refused: see its warnings".to_owned());
+    }
     let cpu = devices.iter().find(|device| device.uuid.is_none() && !kernel.runs_on_cpu())?;
     let (word, index) = (kernel.word(), cpu.index);
     Some(format!("kernel {word} needs a GPU, and device {index} is a {}", cpu.kind))

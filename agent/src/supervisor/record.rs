@@ -143,9 +143,11 @@ impl Supervisor {
             temp_c: sensed.temp_c,
             clock_mhz: sensed.clock_mhz,
             busy: sensed.busy,
-            gpu: None,
+            gpu: sensed.gpu.as_ref().map(|gpu| Box::new(gpu.sample.clone())),
         };
-        self.spool(&[Record::Sample(sample)]);
+        let health = self.health(device, at_ns, sensed);
+        let records: Vec<Record> = [Record::Sample(sample)].into_iter().chain(health).collect();
+        self.spool(&records);
     }
 
     pub(super) fn record_event(&mut self, kind: EventKind, device: Option<u32>, text: String) {
@@ -175,7 +177,7 @@ impl Supervisor {
     }
 
     /// Hands one batch to the spooler, at once: what waited would die with this process.
-    fn spool(&mut self, records: &[Record]) {
+    pub(super) fn spool(&mut self, records: &[Record]) {
         let Some(run) = &self.run else { return };
         let run_id = RunId(run.id().to_owned());
         self.parts.spooler.append(run_id, records.to_vec());

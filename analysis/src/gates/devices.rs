@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::facts::Source;
 use model::finding::Suspect;
 use model::plan::PhaseKind;
-use model::{DeviceId, Kernel, Metric};
+use model::{DeviceId, Gauge, Kernel, Metric, NodeName, Xid};
 
 use super::{Found, Value};
 use crate::case::{Case, device_suspect};
@@ -16,10 +16,6 @@ use crate::panel::Signal;
 use crate::tables::has_reading;
 use crate::throttle::{self, Reason};
 
-/// Xids that fail a device: double-bit and excessive ECC, microcontroller halt, failed row
-/// remap, NVLink, off the bus, contained and uncontained memory errors, GSP, unrecovered
-/// ECC (NVIDIA's Xid catalogue and DCGM 4.6 `DcgmHealthWatch.cpp`).
-const CRITICAL_XIDS: [u64; 13] = [48, 61, 62, 64, 74, 79, 92, 94, 95, 119, 120, 140, 145];
 /// Rated power is to be held so long, in seconds (proposal).
 const RATED_LEAST_S: f64 = 600.0;
 /// Full load, in percent of a device.
@@ -91,19 +87,26 @@ pub(super) fn ecc(case: &Case) -> Found {
     })
 }
 
-/// Rows with a critical Xid. None seen proves nothing: nobody says that the log was read.
+/// Rows with a fatal Xid. None seen proves nothing, unless an agent says that it watched.
 pub(super) fn xids(case: &Case) -> Found {
     let mut values = Vec::new();
     for (key, cells) in case.seen.telemetry.devices() {
         let seen = cells.values().flat_map(Cell::xids);
-        let critical: u64 =
-            seen.filter(|(xid, _)| CRITICAL_XIDS.contains(xid)).map(|(_, rows)| *rows).sum();
-        if critical > 0 {
-            values.push(Value::new(suspect(key), critical as f64));
+        let fatal: u64 = seen.filter(|(xid, _)| Xid::of(**xid).fatal).map(|(_, rows)| *rows).sum();
+        if fatal > 0 || was_watched(case, key) {
+            values.push(Value::new(suspect(key), fatal as f64));
         }
     }
     let why = "no critical Xid was seen, and nothing proves that the log was watched throughout";
     if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
+}
+
+/// Whether Xids of a device were waited for whenever its agent said anything of its health.
+fn was_watched(case: &Case, key: &DeviceKey) -> bool {
+    let node = case.seen.nodes.get(&NodeName(key.node.clone()));
+    let phases = node.and_then(|node| node.devices.get(&key.device)).into_iter().flatten();
+    let watched = phases.filter_map(|(_, seen)| seen.gauges.get(&Gauge::XidWatched));
+    watched.map(|(least, _)| *least).reduce(f64::min).is_some_and(|least| least >= 1.0)
 }
 
 /// Blocks that differ from the expected result, where any were compared.
