@@ -76,10 +76,7 @@ pub(crate) fn seconds_of(cell: &Cell, reason: Reason) -> Option<f64> {
 }
 
 /// By the driver's counter alone.
-pub(crate) fn counted<'a>(
-    cells: impl Iterator<Item = &'a Cell>,
-    reason: Reason,
-) -> Option<f64> {
+pub(crate) fn counted<'a>(cells: impl Iterator<Item = &'a Cell>, reason: Reason) -> Option<f64> {
     let metric = reason.counter()?;
     let ranges = cells.filter_map(|cell| cell.range(metric));
     let whole = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;

@@ -134,6 +134,24 @@ impl Bank {
         Process::start(&binaries::path("loadbank-agent"), &arguments, &self.logs, node)
     }
 
+    /// Starts an agent on a node with the GPUs of a script, which is a file of this test.
+    pub fn gpu_agent(&mut self, node: &str, script: &str) {
+        let script = self.folder().join(script);
+        let state_dir = self.agent_dir(node).display().to_string();
+        let core = cores()[0].to_string();
+        let arguments = ["--insecure-loopback", "--coordinator", &self.address, "--node", node];
+        let own = ["--cores", &core, "--state-dir", &state_dir];
+        let library = binaries::fake_nvml();
+        let variables = [
+            ("LOADBANK_NVML_LIBRARY", library.as_path()),
+            ("LOADBANK_FAKE_NVML", script.as_path()),
+        ];
+        let program = binaries::path("loadbank-agent");
+        let arguments = owned(&[arguments.as_slice(), &own].concat());
+        let process = Process::start_with(&program, &arguments, &self.logs, node, &variables);
+        self.agents.insert(node.to_owned(), process);
+    }
+
     /// An agent's process.
     ///
     /// # Panics

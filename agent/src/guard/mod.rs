@@ -10,9 +10,9 @@
 
 mod held;
 mod sensor;
-mod trip;
 #[cfg(test)]
 mod tests;
+mod trip;
 
 use model::xid::Xid;
 
@@ -200,7 +200,9 @@ impl Guard {
         let braked_ns = held(|guard| &mut guard.brake, POWER_BRAKE);
         let hot_ns = held(|guard| &mut guard.hw_thermal, HW_THERMAL);
         errors
-            .or_else(|| (braked_ns >= HELD_MAX_NS).then_some(Trip::PowerBrake { held_ns: braked_ns }))
+            .or_else(|| {
+                (braked_ns >= HELD_MAX_NS).then_some(Trip::PowerBrake { held_ns: braked_ns })
+            })
             .or_else(|| (hot_ns >= HELD_MAX_NS).then_some(Trip::HwThermal { held_ns: hot_ns }))
     }
 

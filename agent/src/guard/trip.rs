@@ -114,7 +114,11 @@ impl fmt::Display for Trip {
                 write!(f, "uncorrectable memory errors rose from {before} to {now}")
             }
             Self::PowerBrake { held_ns } => {
-                write!(f, "an external power brake held the clock down for {:.1} s", seconds(held_ns))
+                write!(
+                    f,
+                    "an external power brake held the clock down for {:.1} s",
+                    seconds(held_ns)
+                )
             }
             Self::HwThermal { held_ns } => {
                 write!(f, "hardware thermal slowdown held for {:.1} s", seconds(held_ns))

@@ -8,8 +8,8 @@ pub mod cpu;
 
 use std::sync::mpsc::{Receiver, Sender};
 
-use model::load::{Kernel, Waveform};
 use model::gauge::Gauge;
+use model::load::{Kernel, Waveform};
 use model::reading::Reading;
 use model::record::GpuSample;
 

@@ -237,10 +237,7 @@ fn watch(xids: Result<XidSet, Status>, found: &mut Gpus) {
 }
 
 /// Runs what may hang in a thread of its own. One that never answers is left behind.
-fn within<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Receiver<T> {
+fn within<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (send, answer) = channel();
     let run = move || {
         let _ = send.send(work());

@@ -33,7 +33,8 @@ impl Energy {
     /// Shortest time between two steps that was seen, in milliseconds: an upper bound of the
     /// counter's period, no finer than the looks at it.
     pub(super) fn period_ms(&self) -> Reading<f64> {
-        self.period_ns.map_or(Reading::Absent(Absence::NotYet), |ns| Reading::Value(ns as f64 / 1e6))
+        self.period_ns
+            .map_or(Reading::Absent(Absence::NotYet), |ns| Reading::Value(ns as f64 / 1e6))
     }
 }
 

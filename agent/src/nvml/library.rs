@@ -89,7 +89,8 @@ fn words(name: &OsStr, error: &NvmlError) -> String {
             format!("{name} is no NVML, or of a driver too old for it: GPUs are not measured")
         }
         NvmlError::DriverNotLoaded => {
-            "NVIDIA's library is here and its driver is not loaded: GPUs are not measured".to_owned()
+            "NVIDIA's library is here and its driver is not loaded: GPUs are not measured"
+                .to_owned()
         }
         other => format!("NVML does not start ({other}): GPUs are not measured"),
     }

@@ -84,7 +84,10 @@ impl XidWatch {
     ///
     /// # Errors
     /// When the thread can't be made.
-    pub(super) fn start(self, hear: impl Fn(u32, u64, u64) + Send + 'static) -> std::io::Result<()> {
+    pub(super) fn start(
+        self,
+        hear: impl Fn(u32, u64, u64) + Send + 'static,
+    ) -> std::io::Result<()> {
         std::thread::Builder::new().name("xids".into()).spawn(move || {
             loop {
                 match self.wait() {

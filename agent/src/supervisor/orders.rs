@@ -132,7 +132,8 @@ impl Supervisor {
     pub(super) fn say_prepared(&mut self, run_id: String, outcome: Result<String, String>) {
         let mut warnings = self.warnings();
         let refused = self.run.iter().flat_map(|run| &run.refused);
-        warnings.extend(refused.map(|(device, why)| format!("device {device} is not loaded: {why}")));
+        warnings
+            .extend(refused.map(|(device, why)| format!("device {device} is not loaded: {why}")));
         let (ok, why, data_address) = match outcome {
             Ok(address) => (true, String::new(), address),
             Err(why) => (false, why, String::new()),

@@ -56,10 +56,7 @@ fn unit(metric: Metric) -> &'static str {
         Metric::PowerW | Metric::PowerLimitW => "W",
         Metric::MarginC => "K",
         Metric::EnergyJ => "J",
-        Metric::SwPowerCapS
-        | Metric::SwThermalS
-        | Metric::HwThermalS
-        | Metric::PowerBrakeS => "s",
+        Metric::SwPowerCapS | Metric::SwThermalS | Metric::HwThermalS | Metric::PowerBrakeS => "s",
         Metric::TempC
         | Metric::TempMaxC
         | Metric::MemTempC

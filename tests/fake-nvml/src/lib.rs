@@ -264,7 +264,8 @@ pub unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
 ) -> nvmlReturn_t {
     Node::hang(index(device));
     let node = Node::now();
-    let pids: Vec<u64> = node.script.facts_of(index(device), "process").flatten().copied().collect();
+    let pids: Vec<u64> =
+        node.script.facts_of(index(device), "process").flatten().copied().collect();
     // SAFETY: the caller's promise.
     let room = unsafe { count.read() } as usize;
     for (at, pid) in pids.iter().take(room).enumerate() {

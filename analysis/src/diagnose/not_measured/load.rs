@@ -1,10 +1,12 @@
 //! Load: work, its rate, its verification, and how long it lasted.
 
-use model::DeviceId;
 use model::plan::Requirement;
+use model::record::EventKind;
+use model::{DeviceId, NodeName};
 
 use super::{Concern, Gap};
 use crate::case::{Case, list};
+use crate::digest::events::{EventGroup, EventKey};
 
 /// A plan that asks for as long as its phases last gets a little less: the first and last
 /// window of a phase are cut by the skew of the start.
@@ -42,6 +44,15 @@ pub(super) fn compute(case: &Case) -> Vec<Gap> {
         gaps.push(Gap::new("compute_verified", why, concerns));
     }
     gaps
+}
+
+/// Devices that are here and were not loaded, in the words of their agents.
+pub(super) fn refused(case: &Case) -> Vec<Gap> {
+    let gap = |(node, _, group): (&NodeName, &EventKey, &EventGroup)| {
+        let why = format!("{node}: {}", group.texts());
+        Gap::new("device", why, Concern::Requiring(Requirement::Compute))
+    };
+    case.events(EventKind::DeviceRefused).map(gap).collect()
 }
 
 /// Rates come from windows at full level in hold phases; a device without any has no rate.
