@@ -52,7 +52,7 @@ fn build(folder: &Path) {
 /// # Panics
 /// When it is not there.
 #[must_use]
-pub fn fake_nvml() -> PathBuf {
+pub(crate) fn fake_nvml() -> PathBuf {
     let library = folder().join("deps/libfake_nvml.so");
     assert!(library.exists(), "{} was not built", library.display());
     library

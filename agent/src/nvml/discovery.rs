@@ -142,6 +142,7 @@ fn look_at(
     let is_watched = watched.is_some();
     let mut sensors = GpuSensors::new(card, watched.unwrap_or_default());
     let mut lacks = absences(&sensors.read());
+    sensors.begin_anew();
     if !is_watched {
         lacks.push(("xid", Absence::Failed));
     }

@@ -59,6 +59,11 @@ impl GpuSensors {
         }
     }
 
+    /// The next look is a whole one: whoever looked before kept it to himself.
+    pub(super) fn begin_anew(&mut self) {
+        (self.power_at_us, self.slow_due_ns, self.health_due_ns) = (0, 0, 0);
+    }
+
     /// Reads what is due. May block for minutes where the card is sick.
     pub(crate) fn read(&mut self) -> Sensed {
         let now_ns = monotonic_ns();

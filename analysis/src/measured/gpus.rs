@@ -2,6 +2,7 @@
 //! Sustained figures only; a single maximum says little of a card.
 
 use model::Metric;
+use model::facts::Source;
 use model::report::Measured;
 
 use super::line;
@@ -22,7 +23,9 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
         if !Metric::ALL.into_iter().filter(|metric| metric.is_counter()).any(|m| counts(&m)) {
             continue;
         }
-        for (key, cell) in cells.iter() {
+        // What lies between the phases of our own runs is no state of load.
+        let agents = case.facts.source == Source::Agents;
+        for (key, cell) in cells.iter().filter(|(key, _)| !(agents && key.phase.is_empty())) {
             let mut tell = |what: &str, value: Option<f64>, unit: &str| {
                 lines.extend(value.map(|value| line(what, &at, Some(&key.phase), value, unit)));
             };
