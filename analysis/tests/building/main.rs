@@ -77,9 +77,12 @@ fn a_brake_that_a_weak_supply_pulls_is_evidence_against_the_supply() {
     let braked = |row: &mut SampleRow| {
         starved(0.1)(row);
         row.clock_event_reasons = Some(0x8c);
-        row.power_brake_s = Some((row.time_ns.rem_euclid(1 << 40)) as f64 / 1e9);
+        row.power_brake_s = Some(row.time_ns as f64 / 1e9);
     };
-    let report = Hall::healthy(2).bend(&[5], braked).judge();
+    let mut hall = Hall::healthy(2);
+    let later = |row: &SampleRow| SampleRow { time_ns: row.time_ns + 9_000_000_000, ..row.clone() };
+    hall.rows.extend(hall.rows.iter().map(later).collect::<Vec<_>>());
+    let report = hall.bend(&[5], braked).judge();
     let finding = groups(&report)[0];
     assert_eq!((finding.kind, finding.standing), (FindingKind::WeakPower, Standing::Confirmed));
     let told = |line: &&String| line.contains("power brake held the clock down");

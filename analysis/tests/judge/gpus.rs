@@ -1,6 +1,7 @@
 //! What a GPU's driver says of its own hardware, and what becomes of it.
 
 use model::finding::{Finding, FindingKind, Standing};
+use model::policy::Gate;
 use model::record::{EventKind, GpuSample, Health, Record, Sample};
 use model::report::GateOutcome;
 use model::{Gauge, Reading, Report};
@@ -19,6 +20,13 @@ fn after(of: impl Fn(&str, f64) -> GpuSample, change: impl FnOnce(&mut Scenario)
             *gpu = Some(Box::new(of(&node.0, second)));
         }
     });
+    let gates = ["power_brake_seconds_most", "ecc_uncorrected_most", "xid_critical_most"];
+    scenario.policy.gates.extend(gates.map(|name| Gate {
+        name: name.to_owned(),
+        limit: 0.0,
+        unit: String::new(),
+        source: String::new(),
+    }));
     change(&mut scenario);
     judge(&scenario)
 }
