@@ -37,6 +37,9 @@ use crate::worker::{Slot, Worker, WorkerCommandLine};
 const TICK: Duration = Duration::from_millis(100);
 /// Distance of status messages.
 const STATUS_NS: u64 = 1_000_000_000;
+/// Eight GPUs at ten looks a second would be eighty batches: they travel once a second. What
+/// waits dies with this process, and is no more than that second.
+const GATHER_NS: u64 = 1_000_000_000;
 /// A device cools down within minutes; what its sensors say for so long after a lost lease
 /// may tell why it was lost. A run that nobody resumes is not recorded for ever.
 const RECORD_AFTER_LEASE_NS: u64 = 300_000_000_000;
@@ -75,6 +78,8 @@ pub(crate) struct Supervisor {
     workers: BTreeMap<Slot, Worker>,
     generation: u64,
     sensed: BTreeMap<u32, Sensed>,
+    /// Samples of GPUs that wait to become one batch.
+    gathered: record::Gathered,
     /// Who computes on each GPU, and which of them were ever ours.
     occupants: gpu::Occupants,
     last_work: BTreeMap<u32, LastWork>,
@@ -102,6 +107,7 @@ impl Supervisor {
             workers: BTreeMap::new(),
             generation: 0,
             sensed: BTreeMap::new(),
+            gathered: record::Gathered::default(),
             occupants: gpu::Occupants::default(),
             last_work: BTreeMap::new(),
             status_at_ns: 0,
@@ -211,6 +217,7 @@ impl Supervisor {
         for device in self.guards.keys().copied().collect::<Vec<_>>() {
             self.step_guard(device, guard::Event::Tick);
         }
+        self.spool_gathered(now_ns, GATHER_NS);
         self.end_phase_if_due(now_ns);
         self.kill_overdue(now_ns);
         self.prepare_postponed();

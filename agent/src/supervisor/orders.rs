@@ -63,6 +63,7 @@ impl Supervisor {
             self.say_prepared(run_id, Err(why));
             return;
         }
+        self.spool_gathered(u64::MAX, 0);
         self.abandon_workers();
         // What is left of an earlier lease would refuse the new one; nothing heats on it.
         self.step_lease(lease::Event::Drop);
@@ -400,6 +401,7 @@ impl Supervisor {
 
     /// Our part in the run is over: workers end, what is left lies in the spool.
     pub(super) fn end_run(&mut self) {
+        self.spool_gathered(u64::MAX, 0);
         self.postponed = None;
         self.step_lease(lease::Event::Drop);
         self.abandon_workers();
