@@ -161,9 +161,9 @@ fn what_a_card_lacks_or_hides_is_told_and_never_taken_for_sound() {
 }
 
 #[test]
-fn a_card_that_hangs_from_the_start_hides_no_other() {
+fn a_card_that_hangs_from_the_start_hides_no_other_and_an_old_driver_loads_none() {
     let mut bank = Bank::new();
-    let _ = bank.write(SCRIPT, "gpus 3\ngpu 1 hang\n");
+    let _ = bank.write(SCRIPT, "driver 470.57.02\ngpus 3\ngpu 1 hang\n");
     bank.serve();
     bank.gpu_agent("n1", SCRIPT);
     bank.wait_for_agents(1);
@@ -171,6 +171,7 @@ fn a_card_that_hangs_from_the_start_hides_no_other() {
         let said = bank.agent_process("n1").stderr();
         said.contains("GPU 1: no answer in 10 s").then_some(said)
     });
+    assert_eq!(said.matches("driver 470.57.02 is too old").count(), 2, "{said}");
     assert!(!said.contains("GPU 0: no answer") && !said.contains("GPU 2: no answer"), "{said}");
 }
 

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use model::id::RunId;
-use model::reading::Absence;
+use model::reading::{Absence, Reading};
 use model::record::EventKind;
 use proto::v1;
 use tokio::sync::mpsc;
@@ -192,7 +192,13 @@ impl Supervisor {
         self.step_guard(device, guard::Event::Sensed(sensed.clone()));
         self.record_sample(device, at_ns, &sensed);
         self.note_gpu(device, &sensed);
-        self.sensed.insert(device, sensed);
+        let before = self.sensed.insert(device, sensed);
+        if let (Some(before), Some(now)) = (before, self.sensed.get_mut(&device))
+            && now.power_w == Reading::Absent(Absence::NotYet)
+        {
+            // Nothing new since the last look: the screen shows what is still so.
+            now.power_w = before.power_w;
+        }
     }
 
     fn take_xid(&mut self, device: u32, at_ns: u64, code: u64) {
