@@ -103,8 +103,8 @@ impl Card {
     pub(super) fn capability(&self) -> Result<(i32, i32), Status> {
         let (mut major, mut minor) = (0, 0);
         match &self.library.lib().nvmlDeviceGetCudaComputeCapability {
-            // SAFETY: writes two numbers.
             Ok(function) => {
+                // SAFETY: the handle is the library's own, which writes two numbers.
                 Status(unsafe { function(self.handle, &raw mut major, &raw mut minor) }).check()?;
             }
             Err(_) => return Err(Status::NO_FUNCTION),
@@ -116,8 +116,8 @@ impl Card {
     pub(super) fn is_partitioned(&self) -> bool {
         let (mut current, mut pending) = (0, 0);
         let status = match &self.library.lib().nvmlDeviceGetMigMode {
-            // SAFETY: writes two numbers.
             Ok(function) => {
+                // SAFETY: the handle is the library's own, which writes two numbers.
                 Status(unsafe { function(self.handle, &raw mut current, &raw mut pending) })
             }
             Err(_) => Status::NO_FUNCTION,
@@ -131,8 +131,8 @@ impl Card {
         let mut found: [nvmlProcessInfo_t; PROCESSES_MAX] = unsafe { zeroed() };
         let mut count = PROCESSES_MAX as u32;
         let status = match &self.library.lib().nvmlDeviceGetComputeRunningProcesses_v3 {
-            // SAFETY: the library writes at most `count` entries.
             Ok(function) => {
+                // SAFETY: the library writes at most `count` entries.
                 Status(unsafe { function(self.handle, &raw mut count, found.as_mut_ptr()) })
             }
             Err(_) => Status::NO_FUNCTION,

@@ -21,11 +21,10 @@ impl Energy {
             self.stepped_ns = None;
             return Reading::Absent(Absence::Failed);
         }
-        if last.is_some_and(|last| count > last) {
-            if let Some(before_ns) = self.stepped_ns.replace(now_ns) {
-                let apart_ns = now_ns.saturating_sub(before_ns);
-                self.period_ns = Some(self.period_ns.map_or(apart_ns, |least| least.min(apart_ns)));
-            }
+        let stepped = last.is_some_and(|last| count > last);
+        if stepped && let Some(before_ns) = self.stepped_ns.replace(now_ns) {
+            let apart_ns = now_ns.saturating_sub(before_ns);
+            self.period_ns = Some(self.period_ns.map_or(apart_ns, |least| least.min(apart_ns)));
         }
         Reading::Value(count as f64 / 1e3)
     }

@@ -15,7 +15,7 @@ pub(super) fn sample_to_wire(sample: &Sample) -> v1::Sample {
         temp_c: reading_to_wire(sample.temp_c),
         clock_mhz: reading_to_wire(sample.clock_mhz),
         busy: reading_to_wire(sample.busy),
-        gpu: sample.gpu.as_deref().map(gpu_to_wire),
+        gpu: sample.gpu.as_deref().map(|gpu| Box::new(gpu_to_wire(gpu))),
     }
 }
 
