@@ -12,6 +12,7 @@ pub mod hardware;
 pub mod lease;
 mod main_loop;
 pub mod node_facts;
+mod nvml;
 mod options;
 pub mod sampler;
 pub mod sensors;

@@ -18,6 +18,7 @@ use crate::hardware::cpu::CpuHardware;
 use crate::hardware::node::{DeviceChoice, NodeHardware};
 use crate::hardware::{Device, Hardware, Sensed};
 use crate::node_facts::{NodeFacts, parse_core_list};
+use crate::nvml::{self, Gpus};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
 use crate::sampler::{self, Sampling};
 use crate::sensors::Sensors;
@@ -62,12 +63,16 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         program: std::env::current_exe().context("this program can't find itself")?,
         before: before.0.into_iter().chain(["worker".into()]).collect(),
     };
-    let gpus = gpus(options.devices, &worker_line);
+    let mut gpus = match options.devices {
+        DeviceChoice::Cpu => Gpus::default(),
+        _ => nvml::discover(options.nvml_library.as_deref(), &root, &cores),
+    };
+    let (of_gpus, refusals) = loadable(options.devices, &gpus, &worker_line);
     let cpu = open_cpu(&root, &cores);
     let hardware: Arc<dyn Hardware> =
-        Arc::new(NodeHardware::compose(options.devices, gpus, cpu, &cores));
+        Arc::new(NodeHardware::compose(options.devices, of_gpus, cpu, &cores));
     let devices = hardware.devices();
-    let missing = Sensors::discover(&root, &cores).absences();
+    let missing = missing(&mut gpus, &devices, &root, &cores);
     let instance = uuid::Uuid::new_v4().to_string();
     let boot_id = facts.boot_id.clone().value().unwrap_or_default();
     let spool = open_spool(options, &node, &instance, &boot_id)?;
@@ -94,7 +99,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let session = SessionParts { coordinator, endpoint, hello, clock, hear: hear.clone() };
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
-    start_samplers(&hardware, &devices, &sampling, &hear)?;
+    start_samplers(gpus, &hardware, &devices, &sampling, &hear)?;
     let surroundings = Surroundings::watch(Path::new("/"));
     tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
     let parts = Parts {
@@ -102,6 +107,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         instance,
         devices,
         missing,
+        refusals,
         surroundings,
         clock,
         spooler,
@@ -135,31 +141,79 @@ fn nccl_version(worker_line: &WorkerCommandLine, devices: &[Device]) -> u32 {
     }
 }
 
-/// The GPUs that this agent may load. A node without any, or without a driver, says so.
-fn gpus(devices: DeviceChoice, worker_line: &WorkerCommandLine) -> Vec<Device> {
-    if devices == DeviceChoice::Cpu {
-        return Vec::new();
+/// The GPUs of this node, and those of them that are not to be loaded. NVML finds and watches
+/// them, CUDA loads them: who is missing at either is said, never left out.
+fn loadable(
+    choice: DeviceChoice,
+    watched: &Gpus,
+    worker_line: &WorkerCommandLine,
+) -> (Vec<Device>, BTreeMap<u32, String>) {
+    if choice == DeviceChoice::Cpu {
+        return (Vec::new(), BTreeMap::new());
     }
-    let found = crate::worker::which_gpus(worker_line);
-    for note in &found.notes {
+    let cuda = crate::worker::which_gpus(worker_line);
+    for note in &cuda.notes {
         tracing::info!("GPUs: {note}");
     }
-    found.devices
+    if watched.gpus.is_empty() {
+        return (cuda.devices, BTreeMap::new());
+    }
+    let mut refusals = BTreeMap::new();
+    for gpu in &watched.gpus {
+        let seen = cuda.devices.iter().any(|device| device.uuid == gpu.device.uuid);
+        let unseen = || format!("CUDA does not show it: {}", cuda.notes.join("; "));
+        let Some(why) = gpu.refusal.clone().or_else(|| (!seen).then(unseen)) else { continue };
+        tracing::warn!(device = gpu.device.index, %why, "this GPU will not be loaded");
+        refusals.insert(gpu.device.index, why);
+    }
+    (watched.gpus.iter().map(|gpu| gpu.device.clone()).collect(), refusals)
+}
+
+/// What can't be measured here: of the GPUs, and of the CPU where it is a device.
+fn missing(
+    gpus: &mut Gpus,
+    devices: &[Device],
+    root: &Path,
+    cores: &[u32],
+) -> Vec<(String, Absence)> {
+    let mut missing = std::mem::take(&mut gpus.missing);
+    for (what, why) in &missing {
+        tracing::info!("{what}: {}", why.words());
+    }
+    if devices.iter().any(|device| device.uuid.is_none()) {
+        missing.extend(Sensors::discover(root, cores).absences());
+    }
+    missing
 }
 
 /// A thread for each device: one that hangs delays no other.
 fn start_samplers(
+    mut gpus: Gpus,
     hardware: &Arc<dyn Hardware>,
     devices: &[Device],
     sampling: &Arc<Sampling>,
     hear: &std::sync::mpsc::Sender<Event>,
 ) -> anyhow::Result<()> {
-    for device in devices {
+    let hearing = || {
         let hear = hear.clone();
-        let tell = move |device, at_ns, sensed| {
+        move |device, at_ns, sensed| {
             let _ = hear.send(Event::Sensed { device, at_ns, sensed });
-        };
-        sampler::spawn(hardware.clone(), device.index, sampling.clone(), tell)?;
+        }
+    };
+    let watched: Vec<u32> = gpus.gpus.iter().map(|gpu| gpu.device.index).collect();
+    for device in devices.iter().filter(|d| d.uuid.is_none() || !watched.contains(&d.index)) {
+        let (hardware, index) = (hardware.clone(), device.index);
+        let sense = move || hardware.sense(index);
+        sampler::spawn(index, sampling.clone(), sampler::INTERVAL_DEFAULT, sense, hearing())?;
+    }
+    let xids = hear.clone();
+    gpus.watch_xids(move |device, at_ns, code| {
+        let _ = xids.send(Event::Xid { device, at_ns, code });
+    })?;
+    for mut gpu in gpus.gpus {
+        let sense = move || gpu.sensors.read();
+        let index = gpu.device.index;
+        sampler::spawn(index, sampling.clone(), sampler::GPU_INTERVAL, sense, hearing())?;
     }
     Ok(())
 }

@@ -54,6 +54,9 @@ pub struct AgentOptions {
     /// Sensors are looked for below this root instead of /.
     #[arg(long, value_name = "DIR", hide = true)]
     pub sensor_root: Option<PathBuf>,
+    /// NVIDIA's management library, instead of the one that the driver installed.
+    #[arg(long, value_name = "FILE", env = "LOADBANK_NVML_LIBRARY", hide = true)]
+    pub nvml_library: Option<PathBuf>,
     /// Tests: a clock that is off by OFFSET_NS,DRIFT_PPB,EPOCH_NS[,BASE_NS].
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub false_clock: Option<FalseClock>,

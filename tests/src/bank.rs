@@ -151,6 +151,24 @@ impl Bank {
         Process::start_with(&program, &arguments, &self.agent_env, &self.logs, node)
     }
 
+    /// Starts an agent on a node with the GPUs of a script, which is a file of this test.
+    pub fn gpu_agent(&mut self, node: &str, script: &str) {
+        let script = self.folder().join(script);
+        let state_dir = self.agent_dir(node).display().to_string();
+        let core = cores()[0].to_string();
+        let arguments = ["--insecure-loopback", "--coordinator", &self.address, "--node", node];
+        let own = ["--cores", &core, "--state-dir", &state_dir];
+        let library = binaries::fake_nvml();
+        let variable = |name: &str, path: &Path| (name.to_owned(), path.display().to_string());
+        let mut variables = self.agent_env.clone();
+        variables.push(variable("LOADBANK_NVML_LIBRARY", &library));
+        variables.push(variable("LOADBANK_FAKE_NVML", &script));
+        let program = binaries::path("loadbank-agent");
+        let arguments = owned(&[arguments.as_slice(), &own].concat());
+        let process = Process::start_with(&program, &arguments, &variables, &self.logs, node);
+        self.agents.insert(node.to_owned(), process);
+    }
+
     /// An agent's process.
     ///
     /// # Panics

@@ -65,3 +65,14 @@ fn build(folder: &Path, packages: &[&str]) {
         .expect("cargo can be started");
     assert!(status.success(), "the binaries can't be built");
 }
+
+/// The stand-in for NVIDIA's library: this crate depends on it, so that cargo built it.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub(crate) fn fake_nvml() -> PathBuf {
+    let library = folder().join("deps/libfake_nvml.so");
+    assert!(library.exists(), "{} was not built", library.display());
+    library
+}

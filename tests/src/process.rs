@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Distance of looks at something that is waited for.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
+/// A library that is nowhere.
+const NO_NVML: &str = "/nonexistent/libnvidia-ml.so.1";
+
 /// TCP_LISTEN in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
@@ -72,6 +75,8 @@ impl Process {
         command.args(arguments).stdin(Stdio::null());
         command.stdout(create(&out)).stderr(create(&err));
         command.env("LOADBANK_LOG", "info").process_group(0);
+        // Tests say which GPUs there are: none, or those of a script.
+        command.env("LOADBANK_NVML_LIBRARY", NO_NVML);
         command.envs(env.iter().map(|(name, value)| (name, value)));
         // SAFETY: prctl and its arguments touch nothing of this process.
         unsafe {

@@ -11,8 +11,10 @@ mod programme;
 
 use std::sync::mpsc::{Receiver, Sender};
 
+use model::gauge::Gauge;
 use model::load::{Kernel, Waveform};
 use model::reading::Reading;
+use model::record::GpuSample;
 use proto::v1;
 
 /// One device that can be loaded.
@@ -66,6 +68,22 @@ pub struct Sensed {
     pub clock_mhz: Reading<f64>,
     /// Share of the device's cores that were busy since the last call, 0..=1.
     pub busy: Reading<f64>,
+    /// What only a GPU says; `None` for a CPU.
+    pub gpu: Option<Box<GpuSensed>>,
+}
+
+/// What a GPU's driver says beside power, temperature and clock.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GpuSensed {
+    pub sample: GpuSample,
+    /// Slow figures; empty when it was not their turn.
+    pub health: Vec<(Gauge, Reading<f64>)>,
+    /// Processes that compute on it, ours among them; `None` when it was not their turn.
+    pub processes: Option<Vec<u32>>,
+    /// The driver gave the card up, in words.
+    pub gone: Option<&'static str>,
+    /// What became unmeasurable just now, in words.
+    pub lost: Vec<String>,
 }
 
 /// A load with its start. Instants are CLOCK_MONOTONIC nanoseconds of this machine.

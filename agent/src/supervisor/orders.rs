@@ -65,6 +65,7 @@ impl Supervisor {
             self.say_prepared(run_id, Err(why));
             return;
         }
+        self.spool_gathered(u64::MAX, 0);
         self.abandon_workers();
         // What is left of an earlier lease would refuse the new one; nothing heats on it.
         self.step_lease(lease::Event::Drop);
@@ -76,6 +77,7 @@ impl Supervisor {
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.run = Some(Run::new(prepare));
         self.record_surroundings();
+        self.refuse_devices();
         if let Err(error) = self.start_workers() {
             let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
             self.say_prepared(run_id, Err(format!("workers can't be started: {error}")));
@@ -86,6 +88,9 @@ impl Supervisor {
 
     fn start_workers(&mut self) -> std::io::Result<()> {
         for device in self.parts.devices.clone() {
+            if self.refusal_of(device.index).is_some() {
+                continue;
+            }
             let slot = Slot::Device(device.index);
             self.start_worker(slot, device.uuid.as_slice(), &device.cores)?;
         }
@@ -122,12 +127,16 @@ impl Supervisor {
                 let _ = hear.send(Event::Worker { slot, generation, output });
             },
         )?;
+        self.occupants.started(worker.pid());
         self.workers.insert(slot, worker);
         Ok(())
     }
 
     pub(super) fn say_prepared(&mut self, run_id: String, outcome: Result<String, String>) {
-        let warnings = self.warnings();
+        let mut warnings = self.warnings();
+        let refused = self.run.iter().flat_map(|run| &run.refused);
+        warnings
+            .extend(refused.map(|(device, why)| format!("device {device} is not loaded: {why}")));
         let (ok, why, data_address) = match outcome {
             Ok(address) => (true, String::new(), address),
             Err(why) => (false, why, String::new()),
@@ -167,7 +176,8 @@ impl Supervisor {
         if run.nccl_owed.is_some() && why_not.is_none() {
             return;
         }
-        let why = why_not.or_else(|| refusal(arm, &self.parts.devices));
+        let loadable = self.parts.devices.iter().filter(|d| !run.refused.contains_key(&d.index));
+        let why = why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>()));
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),
@@ -222,7 +232,7 @@ impl Supervisor {
         }
         for device in self.parts.devices.clone() {
             let tripped = self.run.as_ref().is_some_and(|run| run.tripped.contains(&device.index));
-            if tripped {
+            if tripped || self.refusal_of(device.index).is_some() {
                 continue;
             }
             let order = v1::WorkerLoad {
@@ -407,6 +417,7 @@ impl Supervisor {
 
     /// Our part in the run is over: workers end, what is left lies in the spool.
     pub(super) fn end_run(&mut self) {
+        self.spool_gathered(u64::MAX, 0);
         self.postponed = None;
         self.step_lease(lease::Event::Drop);
         self.abandon_workers();
@@ -473,6 +484,9 @@ fn refused_load(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
     };
     if kernel == Kernel::Copy {
         return Some("kernel copy is not built yet: no device can run it".to_owned());
+    }
+    if devices.is_empty() {
+        return Some("every device of this node is refused: see its warnings".to_owned());
     }
     let cpu = devices.iter().find(|device| device.uuid.is_none() && !kernel.runs_on_cpu())?;
     let (word, index) = (kernel.word(), cpu.index);

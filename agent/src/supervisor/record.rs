@@ -12,6 +12,14 @@ use crate::clock::monotonic_ns;
 use crate::hardware::Sensed;
 use crate::worker::Slot;
 
+/// Samples that wait to become one batch.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// When the oldest was taken.
+    since_ns: Option<u64>,
+    records: Vec<Record>,
+}
+
 impl Supervisor {
     pub(super) fn take_report(&mut self, slot: Slot, report: v1::WorkerReport) {
         use v1::worker_report::Kind;
@@ -171,8 +179,25 @@ impl Supervisor {
             temp_c: sensed.temp_c,
             clock_mhz: sensed.clock_mhz,
             busy: sensed.busy,
+            gpu: sensed.gpu.as_ref().map(|gpu| Box::new(gpu.sample.clone())),
         };
-        self.spool(&[Record::Sample(sample)]);
+        let health = self.health(device, at_ns, sensed);
+        let records: Vec<Record> = [Record::Sample(sample)].into_iter().chain(health).collect();
+        if sensed.gpu.is_none() {
+            self.spool(&records);
+            return;
+        }
+        self.gathered.since_ns.get_or_insert(at_ns);
+        self.gathered.records.extend(records);
+    }
+
+    /// Hands over what was gathered, once it has waited for so long.
+    pub(super) fn spool_gathered(&mut self, now_ns: u64, wait_ns: u64) {
+        let since_ns = self.gathered.since_ns;
+        if since_ns.is_some_and(|since_ns| now_ns >= since_ns.saturating_add(wait_ns)) {
+            let gathered = std::mem::take(&mut self.gathered);
+            self.spool(&gathered.records);
+        }
     }
 
     pub(super) fn record_event(&mut self, kind: EventKind, device: Option<u32>, text: String) {
@@ -202,7 +227,7 @@ impl Supervisor {
     }
 
     /// Hands one batch to the spooler, at once: what waited would die with this process.
-    fn spool(&mut self, records: &[Record]) {
+    pub(super) fn spool(&mut self, records: &[Record]) {
         let Some(run) = &self.run else { return };
         let run_id = RunId(run.id().to_owned());
         self.parts.spooler.append(run_id, records.to_vec());

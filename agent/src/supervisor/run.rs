@@ -1,6 +1,6 @@
 //! The run that this agent takes part in, and its phases.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::load::Waveform;
 use proto::convert::load_from_wire;
@@ -37,6 +37,8 @@ pub(super) struct Run {
     pub(super) phases: VecDeque<TimedPhase>,
     /// Devices that the guard dropped: they do not heat again in this run.
     pub(super) tripped: BTreeSet<u32>,
+    /// Devices that are not loaded in this run, and why.
+    pub(super) refused: BTreeMap<u32, String>,
     /// Why a stop was asked for; Idle is owed until it is said.
     pub(super) stopping: Option<String>,
     pub(super) idle_said: bool,
@@ -59,6 +61,7 @@ impl Run {
             nccl_id: Vec::new(),
             phases: VecDeque::new(),
             tripped: BTreeSet::new(),
+            refused: BTreeMap::new(),
             stopping: None,
             idle_said: false,
             finishing: false,

@@ -107,6 +107,12 @@ impl Worker {
         Ok(Self { slot, generation, idle: true, kill_at_ns: None, child, commands })
     }
 
+    /// Its process, by the kernel's number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Tells the worker something.
     ///
     /// # Errors

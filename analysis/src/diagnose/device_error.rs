@@ -13,11 +13,17 @@ use crate::digest::events::{EventGroup, EventKey};
 type Groups<'a> = Vec<(&'a EventKey, &'a EventGroup)>;
 
 pub(super) fn testify(case: &Case) -> Vec<Finding> {
+    let accused = super::own_words::accused(case);
     [EventKind::DeviceFailed, EventKind::WorkerDied, EventKind::GuardTrip]
         .into_iter()
         .flat_map(|kind| {
             let mut places: BTreeMap<(&NodeName, Option<u32>), Groups> = BTreeMap::new();
             for (node, key, group) in case.events(kind) {
+                // What the driver says of its own hardware tells more than that it was dropped.
+                let told = key.device.is_some_and(|at| accused.contains(&(node.clone(), at)));
+                if told && kind == EventKind::GuardTrip {
+                    continue;
+                }
                 places.entry((node, key.device)).or_default().push((key, group));
             }
             places

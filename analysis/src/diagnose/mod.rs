@@ -15,6 +15,7 @@ mod instrument;
 mod load_spread;
 mod node_lost;
 pub(crate) mod not_measured;
+mod own_words;
 mod pattern;
 mod sdc;
 mod silent;
@@ -47,6 +48,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 15] = [
 pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
     let mut findings: Vec<Finding> = WITNESSES.iter().flat_map(|testify| testify(case)).collect();
     doubt_idle_supplies(case, &mut findings);
+    own_words::join(case, &mut findings);
     findings.sort_by_cached_key(|f| {
         (f.standing, f.severity, f.kind, f.suspect.clone(), f.injected, f.evidence.clone())
     });

@@ -160,6 +160,9 @@ impl Digest {
             }
             Record::Start(start) => self.device(node, start.device, &start.phase).add_start(start),
             Record::Event(event) => self.add_event(node, event),
+            Record::Health(health) => {
+                self.device(node, health.device, &health.phase).add_health(health);
+            }
             Record::Latency(latency) => {
                 let pair = Pair { from: node.clone(), to: latency.peer.clone() };
                 let (loaded, phase) = (latency.loaded, self.phase(&latency.phase));

@@ -1,5 +1,6 @@
 //! The judge, from records to report.
 
+mod gpus;
 mod invariants;
 mod pairs;
 mod scenario;

@@ -239,6 +239,7 @@ fn sample(phase: &Phase, index: u32, window: i64, from: i64) -> Sample {
         temp_c: Reading::Absent(Absence::NotPermitted),
         clock_mhz: Reading::Value(2900.0 * jitter(index, window, 1)),
         busy: if window == 0 { Reading::Absent(Absence::NotYet) } else { Reading::Value(busy) },
+        gpu: None,
     }
 }
 

@@ -3,13 +3,14 @@
 use model::NodeName;
 use model::collective::{CollectiveOp, Transport};
 use model::histogram::{LatencyHistogram, Longest};
-use model::reading::{Absence, Reading};
 use model::record::{
     Checksum, CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, Record, Records,
-    Sample, Start, Transfer, Work,
+    Start, Transfer, Work,
 };
 use prost::Message;
 
+use super::reading::{reading_from_wire, reading_to_wire};
+use super::sample::{health_from_wire, health_to_wire, sample_from_wire, sample_to_wire};
 use super::{ConvertError, kernel_from_word};
 use crate::v1;
 use v1::record::Kind;
@@ -35,50 +36,6 @@ pub fn records_from_batch(batch: &v1::Batch) -> Result<Records, ConvertError> {
         seq: batch.seq,
         records,
     })
-}
-
-/// Wire form of a reason.
-#[must_use]
-pub fn absence_to_wire(why: Absence) -> v1::Absence {
-    match why {
-        Absence::NotPresent => v1::Absence::NotPresent,
-        Absence::NotPermitted => v1::Absence::NotPermitted,
-        Absence::Failed => v1::Absence::Failed,
-        Absence::TimedOut => v1::Absence::TimedOut,
-        Absence::NotYet => v1::Absence::NotYet,
-    }
-}
-
-/// A reason from the wire; one that we don't know is a failure to read.
-#[must_use]
-pub fn absence_from_wire(why: i32) -> Absence {
-    match v1::Absence::try_from(why) {
-        Ok(v1::Absence::NotPresent) => Absence::NotPresent,
-        Ok(v1::Absence::NotPermitted) => Absence::NotPermitted,
-        Ok(v1::Absence::TimedOut) => Absence::TimedOut,
-        Ok(v1::Absence::NotYet) => Absence::NotYet,
-        Ok(v1::Absence::Failed | v1::Absence::Unspecified) | Err(_) => Absence::Failed,
-    }
-}
-
-fn reading_to_wire(reading: Reading<f64>) -> Option<v1::Reading> {
-    use v1::reading::Reading as Wire;
-    let reading = match reading {
-        Reading::Value(value) => Wire::Value(value),
-        Reading::Absent(why) => Wire::Absence(absence_to_wire(why) as i32),
-    };
-    Some(v1::Reading { reading: Some(reading) })
-}
-
-fn reading_from_wire(reading: Option<&v1::Reading>) -> Reading<f64> {
-    use v1::reading::Reading as Wire;
-    match reading.and_then(|r| r.reading.as_ref()) {
-        // A value that is no number is a sensor that failed, never a number.
-        Some(Wire::Value(value)) if value.is_finite() => Reading::Value(*value),
-        Some(Wire::Value(_)) => Reading::Absent(Absence::Failed),
-        Some(Wire::Absence(why)) => Reading::Absent(absence_from_wire(*why)),
-        None => Reading::Absent(Absence::NotPresent),
-    }
 }
 
 fn histogram_to_wire(histogram: &LatencyHistogram) -> Option<v1::Histogram> {
@@ -131,6 +88,7 @@ pub fn record_to_wire(record: &Record) -> v1::Record {
             records: loss.records,
             why: loss.why.clone(),
         }),
+        Record::Health(health) => Kind::Health(health_to_wire(health)),
         Record::Meter(meter) => Kind::Meter(v1::Meter {
             time_ns: meter.time_ns,
             domain: meter.domain.clone(),
@@ -186,6 +144,7 @@ pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
             records: loss.records,
             why: loss.why.clone(),
         }),
+        Kind::Health(health) => Record::Health(health_from_wire(health)),
         Kind::Meter(meter) => Record::Meter(MeterReading {
             time_ns: meter.time_ns,
             domain: meter.domain.clone(),
@@ -203,30 +162,6 @@ pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
             value: checksum.value,
         }),
     })
-}
-
-fn sample_to_wire(sample: &Sample) -> v1::Sample {
-    v1::Sample {
-        time_ns: sample.time_ns,
-        device: sample.device,
-        phase: sample.phase.clone(),
-        power_w: reading_to_wire(sample.power_w),
-        temp_c: reading_to_wire(sample.temp_c),
-        clock_mhz: reading_to_wire(sample.clock_mhz),
-        busy: reading_to_wire(sample.busy),
-    }
-}
-
-fn sample_from_wire(sample: &v1::Sample) -> Sample {
-    Sample {
-        time_ns: sample.time_ns,
-        device: sample.device,
-        phase: sample.phase.clone(),
-        power_w: reading_from_wire(sample.power_w.as_ref()),
-        temp_c: reading_from_wire(sample.temp_c.as_ref()),
-        clock_mhz: reading_from_wire(sample.clock_mhz.as_ref()),
-        busy: reading_from_wire(sample.busy.as_ref()),
-    }
 }
 
 fn work_to_wire(work: &Work) -> v1::Work {
@@ -412,6 +347,8 @@ fn collective_from_wire(window: &v1::CollectiveWindow) -> Result<CollectiveWindo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::record::Sample;
+    use model::{Absence, Reading};
     use proptest::prelude::*;
 
     fn reading() -> impl Strategy<Value = Reading<f64>> {

@@ -1,6 +1,5 @@
 //! Load: work, its rate, its verification, and how long it lasted.
 
-use model::DeviceId;
 use model::plan::Requirement;
 use model::record::EventKind;
 
