@@ -57,7 +57,7 @@ impl GpuWorker {
             let _ = hear.send(output);
         };
         let slot = Slot::Device(u32::from(gpu));
-        let worker = Worker::spawn(&line, slot, 1, Some(&uuid), &cores, hear);
+        let worker = Worker::spawn(&line, slot, 1, std::slice::from_ref(&uuid), &cores, hear);
         let worker = worker.expect("a worker can be started");
         Self { worker, heard, said: Vec::new(), ended: false }
     }

@@ -3,6 +3,8 @@
 use model::plan::Requirement;
 use model::record::EventKind;
 
+use model::DeviceId;
+
 use super::{Concern, Gap};
 use crate::case::{Case, list, place_suspect};
 

@@ -72,7 +72,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
 fn of_agents(case: &Case) -> Vec<Gap> {
     let mut gaps = attendance::attendance(case);
     gaps.extend(load::compute(case));
-    gaps.extend(load::refused(case));
+    gaps.extend(load::refused_devices(case));
     gaps.extend(load::rates(case));
     gaps.extend(load::load_seconds(case));
     gaps.extend(attendance::lost_records(case));
