@@ -114,3 +114,14 @@ fn without_a_driver_the_agent_says_so_and_loads_the_cpu() {
     let done = run(&bank, "bf16", &[]);
     assert!(done.code != Some(0) && !done.stdout.contains("READY\""), "{}", done.stdout);
 }
+
+#[test]
+fn the_bench_says_that_there_is_no_gpu() {
+    let bench = std::process::Command::new(env!("CARGO_BIN_EXE_bench-gpu"))
+        .env("LOADBANK_CUDA_LIBRARY", "/nowhere/libcuda.so.1")
+        .output()
+        .unwrap();
+    assert_eq!(bench.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&bench.stderr);
+    assert!(said.contains("no GPU: no NVIDIA driver: /nowhere/libcuda.so.1"), "{said}");
+}
