@@ -95,7 +95,9 @@ fn a_gpu_that_somebody_else_fills_is_refused_and_the_run_is_not_ready() {
     let bank = bank("gpus=2 full=1");
     let done = run(&bank, "bf16", &[]);
     let report = done.json();
-    assert_eq!(report["findings"], Value::Array(Vec::new()), "{report}");
+    // What else uses this machine may be told; nothing is said against a device.
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|finding| finding["blame"] == "instrument"), "{report}");
     assert_eq!(report["verdict"], "INCONCLUSIVE");
     assert!(report["not_measured"].to_string().contains("n1/0 takes no load: out of memory"));
 }
