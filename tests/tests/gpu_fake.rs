@@ -95,7 +95,9 @@ fn a_gpu_that_somebody_else_fills_is_refused_and_the_run_is_not_ready() {
     let bank = bank("gpus=2 full=1");
     let done = run(&bank, "bf16", &[]);
     let report = done.json();
-    assert_eq!(report["findings"], Value::Array(Vec::new()), "{report}");
+    // What else uses this machine may be told; nothing is said against a device.
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|finding| finding["blame"] == "instrument"), "{report}");
     assert_eq!(report["verdict"], "INCONCLUSIVE");
     assert!(report["not_measured"].to_string().contains("n1/0 takes no load: out of memory"));
 }
@@ -113,4 +115,15 @@ fn without_a_driver_the_agent_says_so_and_loads_the_cpu() {
     // What only a GPU can do is refused before anything gets warm.
     let done = run(&bank, "bf16", &[]);
     assert!(done.code != Some(0) && !done.stdout.contains("READY\""), "{}", done.stdout);
+}
+
+#[test]
+fn the_bench_says_that_there_is_no_gpu() {
+    let bench = std::process::Command::new(env!("CARGO_BIN_EXE_bench-gpu"))
+        .env("LOADBANK_CUDA_LIBRARY", "/nowhere/libcuda.so.1")
+        .output()
+        .unwrap();
+    assert_eq!(bench.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&bench.stderr);
+    assert!(said.contains("no GPU: no NVIDIA driver: /nowhere/libcuda.so.1"), "{said}");
 }

@@ -111,7 +111,8 @@ impl Prepared {
                 computed: context.event()?,
                 copied: context.event()?,
             };
-            context.copy_in(&rig.copies, &blank, &slot.device, layout.bytes())?;
+            // Before the first launch in the same stream.
+            context.copy_in(&rig.compute, &blank, &slot.device, layout.bytes())?;
             Ok(slot)
         };
         Ok(Self {

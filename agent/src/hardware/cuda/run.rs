@@ -160,6 +160,9 @@ impl Floor {
                 }
                 say_started(shift, landed, &self.timeline, &mut self.out);
                 shift.count(landed, kernel, &self.timeline, &mut self.out);
+                if !std::mem::replace(&mut shift.checksum_said, true) {
+                    self.out.extend(checksum_of(&self.rig, kernel, landed.seen_ns));
+                }
             }
             (Purpose::Anchor, Some(shift)) => {
                 let misses = kernel.anchor_misses(&landed.outcome);
@@ -215,7 +218,6 @@ impl Floor {
                     }
                     self.shifts.push_back(shift);
                     self.anchor_due = true;
-                    self.say_checksum(now_ns);
                 }
             }
         }
@@ -322,19 +324,6 @@ impl Floor {
         }
     }
 
-    /// Once an order: what this GPU's results add up to, for the fleet's vote.
-    fn say_checksum(&mut self, at_ns: u64) {
-        let Some(active) = self.programme.active() else { return };
-        let Some(kernel) = self.kernels.get(&active.order.kernel) else { return };
-        if !kernel.is_ready() || kernel.right.is_empty() {
-            return;
-        }
-        let work = (SEED, kernel.iterations, kernel.tiles);
-        let key = checksum::key(kernel.image, kernel.kernel, &self.rig.gpu, &self.rig.driver, work);
-        let value = checksum::value(&kernel.right);
-        self.out.push(LoadReport::Checksum { at_ns, key, value });
-    }
-
     fn say_idle(&mut self, now_ns: u64) {
         let busy = self.programme.active().is_some() || self.programme.next().is_some();
         if !busy && self.flights.is_empty() && !self.idle_said {
@@ -400,6 +389,14 @@ impl Floor {
         }
         Ok(())
     }
+}
+
+/// What this GPU's results add up to, for the fleet's vote; said once an order.
+fn checksum_of(rig: &Rig, kernel: &Prepared, at_ns: u64) -> Option<LoadReport> {
+    let work = (SEED, kernel.iterations, kernel.tiles);
+    let key = checksum::key(kernel.image, kernel.kernel, &rig.gpu, &rig.driver, work);
+    let value = checksum::value(&kernel.right);
+    (!kernel.right.is_empty()).then_some(LoadReport::Checksum { at_ns, key, value })
 }
 
 /// The first launch of an order tells when its load really began.
