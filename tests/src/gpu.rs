@@ -78,7 +78,9 @@ impl GpuWorker {
     ) -> u64 {
         let load = Some(load_to_wire(kernel, waveform));
         let end_ns = start_ns + for_ns;
-        self.tell(Command::Load(v1::WorkerLoad { load, start_ns, end_ns, inject }));
+        // A worker whose GPU does not fit may be gone already; what it said is still to hear.
+        let order = v1::WorkerLoad { load, start_ns, end_ns, inject };
+        let _ = self.worker.tell(Command::Load(order));
         start_ns
     }
 

@@ -91,7 +91,7 @@ pub fn run(
     let dog = Watchdog::start(reports.clone());
     let outcome =
         Rig::open(library, uuid, &dog).and_then(|rig| run::run(rig, commands, reports, &dog));
-    dog.rest();
+    dog.end();
     if let Err(Failure { code, text, refused }) = outcome {
         tracing::error!(code, uuid, "{text}");
         let _ = reports.send(LoadReport::Failed { at_ns: monotonic_ns(), code, text, refused });

@@ -207,7 +207,7 @@ mod tests {
         let text = describe(&word, 100);
         assert!(text.starts_with("tile 7 on SM 131: word at byte 229400 is"), "{text}");
         assert!(text.ends_with("(bits 0x20)"), "{text}");
-        let lane = Flaw { warp_lane: 3 << 5 | 17, kind: FlawKind::NotFinite as u32, ..word };
+        let lane = Flaw { warp_lane: (3 << 5) | 17, kind: FlawKind::NotFinite as u32, ..word };
         assert!(describe(&lane, 100).contains("warp 3 lane 17: NaN"));
     }
 }

@@ -115,12 +115,12 @@ mod tests {
         let layout = Layout::new(2);
         let mut bytes = layout.blank();
         let mut put = |at: usize, word: u64| bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
-        put(0, FLAWS_MAX as u64 + 3 | (FLAWS_MAX as u64) << 32);
+        put(0, (FLAWS_MAX as u64 + 3) | ((FLAWS_MAX as u64) << 32));
         put(8, 11);
         put(16, 12);
         put(24, 13);
-        put(32, 1 | 7 << 32);
-        put(40, 5 | 2 << 32);
+        put(32, 1 | (7 << 32));
+        put(40, 5 | (2 << 32));
         put(layout.hashes(), 99);
         for (tile, (begin, end)) in [(100, 200), (90, 180)].into_iter().enumerate() {
             put(layout.stamps() + 16 * tile, begin);

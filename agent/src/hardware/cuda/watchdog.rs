@@ -18,6 +18,8 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 pub(crate) const EXIT_FAILED: i32 = 3;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
+/// In the deadline's place: nobody needs watching any more.
+const OVER: u64 = 0;
 
 /// Shared with the thread that watches.
 pub(super) struct Watchdog {
@@ -32,8 +34,14 @@ impl Watchdog {
         let doing = Arc::new(Mutex::new(""));
         let dog = Self { deadline_ns: deadline_ns.clone(), doing: doing.clone() };
         let watch = move || {
-            while deadline_ns.load(Ordering::Relaxed) > monotonic_ns() {
-                std::thread::sleep(LOOK);
+            loop {
+                match deadline_ns.load(Ordering::Relaxed) {
+                    // Its end of the reports goes with the thread: whoever writes them out
+                    // waits for that.
+                    OVER => return,
+                    deadline if deadline <= monotonic_ns() => break,
+                    _ => std::thread::sleep(LOOK),
+                }
             }
             let what = *doing.lock().unwrap_or_else(PoisonError::into_inner);
             let report = LoadReport::Failed {
@@ -64,5 +72,10 @@ impl Watchdog {
     /// Nothing is expected: whoever waits, waits for commands.
     pub(super) fn rest(&self) {
         self.deadline_ns.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// The GPU is done with; the watching ends.
+    pub(super) fn end(self) {
+        self.deadline_ns.store(OVER, Ordering::Relaxed);
     }
 }
