@@ -85,7 +85,11 @@ impl Supervisor {
             if !strangers.is_empty() {
                 let pids: Vec<String> = strangers.iter().map(ToString::to_string).collect();
                 let why = format!("in use by another process (pid {})", pids.join(", "));
-                refused.entry(device.index).or_insert(why);
+                let known = refused.entry(device.index).or_default();
+                if !known.is_empty() {
+                    known.push_str("; ");
+                }
+                known.push_str(&why);
             }
         }
         for (device, why) in &refused {

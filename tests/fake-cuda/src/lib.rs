@@ -188,12 +188,12 @@ extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> i32 {
 
 /// Zeroed memory; of a large piece only the address space.
 fn take(bytes: usize) -> Option<*mut c_void> {
+    let touched = bytes <= TOUCHED_BYTES_MAX;
+    map(bytes, if touched { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_NONE })
+}
+
+fn map(bytes: usize, access: c_int) -> Option<*mut c_void> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let access = if bytes > TOUCHED_BYTES_MAX {
-        libc::PROT_NONE
-    } else {
-        libc::PROT_READ | libc::PROT_WRITE
-    };
     // SAFETY: a fresh anonymous mapping, wherever the kernel likes.
     let place = unsafe { libc::mmap(std::ptr::null_mut(), bytes.max(1), access, flags, -1, 0) };
     (place != libc::MAP_FAILED).then_some(place)
@@ -206,7 +206,8 @@ extern "C" fn cuMemFree_v2(_address: u64) -> i32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemHostAlloc(place: *mut Handle, bytes: usize, _flags: c_uint) -> i32 {
-    take(bytes.min(TOUCHED_BYTES_MAX)).map_or(OUT_OF_MEMORY, |taken| put(place, taken))
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    map(bytes, access).map_or(OUT_OF_MEMORY, |taken| put(place, taken))
 }
 
 #[unsafe(no_mangle)]
