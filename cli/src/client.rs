@@ -30,8 +30,10 @@ pub async fn connect(target: &Target) -> Result<Client, Failure> {
         .and_then(|mut found| found.next())
         .ok_or_else(|| usage(&"an address is HOST:PORT"))?
         .ip();
-    if security == Security::InsecureLoopback {
-        check_plain_text(ip, true).map_err(|why| usage(&why))?;
+    match &security {
+        Security::InsecureLoopback => check_plain_text(ip, true).map_err(|why| usage(&why))?,
+        // Files that can't be used are told of before anybody is called.
+        Security::Tls(dir) => drop(dir.identity().map_err(Failure::usage)?),
     }
     let dialer = Dialer::new(address, security);
     let endpoint = dialer.endpoint().map_err(|why| usage(&why))?;

@@ -244,6 +244,9 @@ fn words(error: &std::io::Error, host: &str) -> String {
             "the coordinator's certificate is not for {host}: `loadbank pki issue --coordinator \
              {host}`"
         ),
+        Tls::InvalidCertificate(
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
+        ) => format!("the certificate of {host} is not that of a coordinator"),
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the coordinator's certificate is not of our authority".to_owned()
         }
