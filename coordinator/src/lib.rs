@@ -115,7 +115,7 @@ impl Coordinator {
         Ok(Self { hall, address, suspended, shutdown: Some(shutdown), server })
     }
 
-    /// Lets nodes with a token join, on a listener of their own, until the coordinator stops.
+    /// Lets nodes with a token join, on a listener of their own, for as long as the process lives.
     ///
     /// # Errors
     /// When the certificate files can't be used.

@@ -243,6 +243,25 @@ fn an_agent_is_the_node_that_its_certificate_names() {
 }
 
 #[test]
+fn the_data_plane_listens_where_peers_reach_it_and_nowhere_else() {
+    let mut bank = Bank::secure();
+    bank.serve();
+    bank.agent("n1", 0, &["--data-address", "127.0.0.2"]);
+    bank.agent("n2", 1, &[]);
+    bank.wait_for_agents(2);
+    let (mut run, watch, _id) = bank.begin(&plans::loaded_then_hold(4, 2));
+    watch.wait_for_phase("loaded", 0.5);
+    for (node, here, elsewhere) in
+        [("n1", "127.0.0.2", "127.0.0.1"), ("n2", "127.0.0.1", "127.0.0.2")]
+    {
+        let port = bank.workers_of(node).iter().flat_map(|worker| worker.listens()).next().unwrap();
+        assert!(TcpStream::connect((here, port)).is_ok(), "{node} at {here}");
+        assert!(TcpStream::connect((elsewhere, port)).is_err(), "{node} at {elsewhere}");
+    }
+    ends_well(&run.finish(RUN_PATIENCE));
+}
+
+#[test]
 fn the_authority_is_made_once_and_its_keys_are_for_their_owner_only() {
     let bank = Bank::secure();
     let dir = bank.pki_dir().display().to_string();
