@@ -27,6 +27,11 @@ const RENEWED: Duration = Duration::from_millis(1500);
 /// A caller without a handshake is closed after ten seconds.
 const SLOW_PATIENCE: Duration = Duration::from_secs(20);
 
+/// Seconds of noise on each port; `LOADBANK_NOISE_S` asks for more.
+fn noise_s() -> u32 {
+    std::env::var("LOADBANK_NOISE_S").map_or(4, |text| text.parse().unwrap())
+}
+
 #[test]
 fn impostors_are_refused_with_a_word_and_counted_and_the_run_beside_them_goes_on() {
     let bank = Bank::with_secure_agents(2);
@@ -66,7 +71,7 @@ fn impostors_are_refused_with_a_word_and_counted_and_the_run_beside_them_goes_on
 #[test]
 fn noise_slow_callers_and_long_messages_leave_the_run_beside_them_alone() {
     let bank = Bank::with_secure_agents(2);
-    let (mut run, watch, _id) = bank.begin(&plans::loaded_then_hold(12, 3));
+    let (mut run, watch, _id) = bank.begin(&plans::loaded_then_hold(noise_s() + 8, 3));
     watch.wait_for_phase("loaded", 0.5);
     let data = bank.workers_of("n1").iter().flat_map(|worker| worker.listens()).next().unwrap();
     let ports = [bank.address().to_owned(), bank.join_address().to_owned()];
@@ -75,11 +80,12 @@ fn noise_slow_callers_and_long_messages_leave_the_run_beside_them_alone() {
         .flat_map(|port| (0..100).map(|_| TcpStream::connect(port).unwrap()).collect::<Vec<_>>())
         .collect();
     let trickle = slow.first().unwrap().try_clone().unwrap();
+    let lasts = Duration::from_secs(noise_s().into());
     std::thread::scope(|scope| {
         for port in ports.iter().cloned().chain([format!("127.0.0.1:{data}")]) {
-            scope.spawn(move || noise(&port, Duration::from_secs(4)));
+            scope.spawn(move || noise(&port, lasts));
         }
-        scope.spawn(|| drip(&trickle, Duration::from_secs(4)));
+        scope.spawn(|| drip(&trickle, lasts));
     });
     let long = v1::Hello { node: "n".repeat(5 << 20), ..hello("n1") };
     let answer = in_runtime(session(&bank, "agent-n1", long));
