@@ -9,6 +9,8 @@ use anyhow::{Context, anyhow, bail};
 use model::id::AgentInstance;
 use model::reading::Absence;
 use proto::convert::absence_to_wire;
+use proto::dial::{Dialer, Security};
+use proto::tls::Role;
 use proto::v1;
 use tokio::sync::{Notify, mpsc};
 
@@ -26,7 +28,7 @@ use crate::session::{self, SessionParts};
 use crate::spool::{Found, Identity, Limits, Spool};
 use crate::spooler::Spooler;
 use crate::state_dir::default_state_dir;
-use crate::supervisor::{Ending, Event, Parts, Supervisor};
+use crate::supervisor::{DataAddress, Ending, Event, Parts, Supervisor};
 use crate::surroundings::Surroundings;
 use crate::worker::WorkerCommandLine;
 
@@ -40,19 +42,17 @@ const OUTBOX_MAX: usize = 1024;
 pub fn run(options: Options, before: SelfArguments) -> anyhow::Result<()> {
     match options.command {
         Some(AgentCommand::Worker(worker)) => crate::worker::run(&worker),
+        Some(AgentCommand::Join(join)) => crate::join::run(&join),
         None => run_supervisor(&options.agent, before),
     }
 }
 
 fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Result<()> {
-    let address = resolve(&options.coordinator)?;
-    proto::channel::check_plain_text(address, options.insecure_loopback)
-        .map_err(|why| anyhow!("--coordinator {}: {why}", options.coordinator))?;
+    let (dialer, named) = dialer(options)?;
     let root = options.sensor_root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let facts = NodeFacts::read(Path::new("/"));
-    let node = options
-        .node
-        .clone()
+    let node = named
+        .or(options.node.clone())
         .or(facts.host_name.clone().value())
         .context("this host has no name: give one with --node")?;
     let cores = match &options.cores {
@@ -91,12 +91,17 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let (hear, events) = std::sync::mpsc::channel();
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
     let (spool, spooled) = (Arc::new(Mutex::new(spool)), Arc::new(Notify::new()));
-    let coordinator = format!("http://{}", options.coordinator);
-    let endpoint = session::endpoint(&coordinator)?;
-    crate::upload::start(endpoint.clone(), node.clone(), spool.clone(), spooled.clone())?;
+    let data_address = DataAddress { asked: options.data_address, dialer: dialer.clone() };
+    let endpoint = session::endpoint(&dialer)?;
+    crate::upload::start(
+        (dialer.clone(), endpoint.clone()),
+        node.clone(),
+        spool.clone(),
+        spooled.clone(),
+    )?;
     let own = AgentInstance(instance.clone());
     let spooler = Spooler::start(spool, spooled, own, clock, hear.clone())?;
-    let session = SessionParts { coordinator, endpoint, hello, clock, hear: hear.clone() };
+    let session = SessionParts { dialer, endpoint, hello, clock, hear: hear.clone() };
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
     start_samplers(gpus, &hardware, &devices, &sampling, &hear)?;
@@ -113,6 +118,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         spooler,
         outbox,
         worker_line,
+        data_address,
         sampling,
         hear,
     };
@@ -184,6 +190,33 @@ fn missing(
         missing.extend(Sensors::discover(root, cores).absences());
     }
     missing
+}
+
+/// How to reach the coordinator, and the node that our certificate names: with TLS there is
+/// no other name than that.
+fn dialer(options: &AgentOptions) -> anyhow::Result<(Dialer, Option<String>)> {
+    let coordinator = &options.coordinator;
+    let wrong = |why: String| anyhow!("--coordinator {coordinator}: {why}");
+    let security =
+        Security::asked(options.tls_dir.as_deref(), options.insecure_loopback).map_err(wrong)?;
+    let named = match &security {
+        Security::InsecureLoopback => {
+            proto::channel::check_plain_text(resolve(coordinator)?, true).map_err(wrong)?;
+            None
+        }
+        Security::Tls(dir) => {
+            let identity = dir.identity()?;
+            let asked = options.node.as_ref().unwrap_or(&identity.name);
+            if identity.role != Role::Agent || identity.name != *asked {
+                bail!(
+                    "the certificate is that of {identity}, and this should be the agent of node \
+                     {asked}: `loadbank pki issue --agent {asked}`"
+                );
+            }
+            Some(identity.name)
+        }
+    };
+    Ok((Dialer::new(coordinator, security), named))
 }
 
 /// A thread for each device: one that hangs delays no other.

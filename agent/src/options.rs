@@ -1,12 +1,14 @@
 //! The agent's command line.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::clock::FalseClock;
 use crate::hardware::node::DeviceChoice;
+use crate::join::JoinOptions;
 use crate::worker::WorkerOptions;
 
 /// Makes this node part of the load bank. Boots idle; heats only under a lease of its coordinator.
@@ -19,9 +21,11 @@ pub struct Options {
     pub command: Option<AgentCommand>,
 }
 
-/// Internal verbs.
+/// What it does besides serving.
 #[derive(Debug, Subcommand)]
 pub enum AgentCommand {
+    /// Make a key on this node and get a certificate for it, with a token.
+    Join(JoinOptions),
     /// Runs one device's load or the data plane; started by the agent itself.
     #[command(hide = true)]
     Worker(WorkerOptions),
@@ -45,6 +49,12 @@ pub struct AgentOptions {
     /// What to load: GPUs, the CPU, or both [default: GPUs where there are any, else the CPU].
     #[arg(long, value_name = "WHICH", default_value = "auto", hide_default_value = true)]
     pub devices: DeviceChoice,
+    /// Folder with ca.pem, cert.pem and key.pem of this node; read anew at each connection.
+    #[arg(long, value_name = "DIR", conflicts_with = "insecure_loopback")]
+    pub tls_dir: Option<PathBuf>,
+    /// Address on which peers reach this node [default: its own one on the connection to the coordinator].
+    #[arg(long, value_name = "IP")]
+    pub data_address: Option<IpAddr>,
     /// Plain text, for one machine only: the coordinator must have a loopback address.
     #[arg(long)]
     pub insecure_loopback: bool,

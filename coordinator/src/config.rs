@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proto::dial::Security;
+
 /// Settings of one coordinator.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -16,6 +18,8 @@ pub struct Config {
     pub sample_interval: Duration,
     /// Congestion control asked for on data sockets; empty leaves the system's.
     pub congestion: String,
+    /// How the port for agents and operators is guarded.
+    pub security: Security,
 }
 
 impl Config {
@@ -28,6 +32,7 @@ impl Config {
             ramp: Duration::from_secs(2),
             sample_interval: Duration::from_secs(1),
             congestion: "cubic".to_owned(),
+            security: Security::InsecureLoopback,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The supervisor: one loop on one permanent thread that owns lease, guard, workers and
 //! what is recorded. Everything reaches it as an [`Event`]; it never blocks on any of them.
 
+mod data_address;
 mod event;
 mod gpu;
 mod nccl;
@@ -21,6 +22,7 @@ use model::record::EventKind;
 use proto::v1;
 use tokio::sync::mpsc;
 
+pub(crate) use data_address::DataAddress;
 pub(crate) use event::{Ending, Event};
 use run::Run;
 use status::LastWork;
@@ -63,6 +65,7 @@ pub(crate) struct Parts {
     /// Messages to the coordinator; dropped while there is no session.
     pub outbox: mpsc::Sender<v1::AgentMessage>,
     pub worker_line: WorkerCommandLine,
+    pub data_address: DataAddress,
     pub sampling: Arc<Sampling>,
     /// Into this loop, for the threads that it starts.
     pub hear: std::sync::mpsc::Sender<Event>,

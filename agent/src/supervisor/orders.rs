@@ -1,5 +1,6 @@
 //! What the coordinator orders, and how it reaches the workers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::id::RunId;
@@ -99,8 +100,9 @@ impl Supervisor {
         self.start_worker(Slot::Fabric, &[], &cores)?;
         let Some(run) = &self.run else { return Ok(()) };
         let (listen, source) = data_ports(&self.parts.node);
+        let address = self.parts.data_address.now().map_err(std::io::Error::other)?;
         let listen = v1::WorkerListen {
-            address: format!("127.0.0.1:{listen}"),
+            address: SocketAddr::new(address, listen).to_string(),
             source_port_base: u32::from(source),
             data_token: run.prepare.data_token.clone(),
             congestion: run.prepare.congestion.clone(),

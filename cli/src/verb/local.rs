@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use agent::state_dir::default_state_dir;
 use coordinator::{Config, Coordinator};
+use proto::dial::Security;
 use proto::v1;
 
 use super::{run, serve};
@@ -26,13 +27,13 @@ const LEAVE_GRACE: Duration = Duration::from_secs(5);
 pub async fn run(options: LocalOptions) -> Result<ExitCode, Failure> {
     let plan = plan_source::plan(&options.plan)?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
-    let listener = serve::listen("127.0.0.1:0", true).await?;
+    let listener = serve::listen("127.0.0.1:0", &Security::InsecureLoopback).await?;
     let config = Config::new(state_dir.clone());
     let coordinator = Coordinator::start(config, listener).map_err(Failure::infrastructure)?;
     let address = coordinator.address.to_string();
     let homes = state_dir.join("local").join(std::process::id().to_string());
     let agents = Agents::start(&address, &homes, options.agents)?;
-    let target = Target { coordinator: address, insecure_loopback: true };
+    let target = Target { coordinator: address, tls_dir: None, insecure_loopback: true };
     let mut client = connect(&target).await?;
     let request = v1::SubmitRequest {
         plan_toml: plan.text,

@@ -24,6 +24,7 @@ pub(crate) use agent::{Agent, SessionId};
 
 use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
+use crate::door::Refusals;
 use crate::run::{Action, End, Event, GO_LEAD_NS, State};
 use crate::store::{Catalogue, Durable, JournalEntry, NodeClock, RunRow, StoreError, Writer};
 use agent::{send, to_wire};
@@ -45,6 +46,8 @@ pub(crate) struct Hall {
     pub judging: mpsc::UnboundedSender<String>,
     /// Woken whenever a run ends.
     pub ended: Arc<Notify>,
+    /// Whom the doors refused.
+    pub refusals: Arc<Refusals>,
 }
 
 pub(crate) struct Inner {
@@ -89,6 +92,7 @@ impl Hall {
             writer,
             judging,
             ended: Arc::new(Notify::new()),
+            refusals: Arc::default(),
         })
     }
 

@@ -375,6 +375,37 @@ mod tests {
             let batch = v1::Batch { records: bytes, ..v1::Batch::default() };
             let _ = records_from_batch(&batch);
         }
+
+        #[test]
+        fn a_batch_with_wrong_bytes_is_refused_or_read_without_panic(
+            places in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..6),
+        ) {
+            let mut histogram = LatencyHistogram::default();
+            histogram.record(1_234, 99);
+            let latency = Latency { peer: "b".into(), histogram, ..latency_of_nobody() };
+            let mut bytes = records_to_bytes(&[
+                Record::Sample(Sample { phase: "soak".into(), ..Sample::default() }),
+                Record::Latency(latency),
+            ]);
+            for (place, flip) in places {
+                let at = place.index(bytes.len());
+                bytes[at] ^= flip;
+            }
+            let batch = v1::Batch { records: bytes, ..v1::Batch::default() };
+            let _ = records_from_batch(&batch);
+        }
+    }
+
+    fn latency_of_nobody() -> Latency {
+        Latency {
+            from_ns: 1,
+            to_ns: 2,
+            phase: "rtt".into(),
+            peer: "".into(),
+            loaded: false,
+            lost: 0,
+            histogram: LatencyHistogram::default(),
+        }
     }
 
     #[test]
