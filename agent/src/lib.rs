@@ -9,9 +9,11 @@ pub mod clock;
 pub mod fabric;
 pub mod guard;
 pub mod hardware;
+mod join;
 pub mod lease;
 mod main_loop;
 pub mod node_facts;
+mod nvml;
 mod options;
 pub mod sampler;
 pub mod sensors;
@@ -24,6 +26,7 @@ mod surroundings;
 mod upload;
 pub mod worker;
 
+pub use join::JoinOptions;
 pub use main_loop::run;
 pub use options::{AgentOptions, Options, SelfArguments};
 

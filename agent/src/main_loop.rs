@@ -9,13 +9,18 @@ use anyhow::{Context, anyhow, bail};
 use model::id::AgentInstance;
 use model::reading::Absence;
 use proto::convert::absence_to_wire;
+use proto::dial::{Dialer, Security};
+use proto::tls::Role;
 use proto::v1;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::AgentClock;
+use crate::fabric::nccl::library::version_text;
 use crate::hardware::cpu::CpuHardware;
+use crate::hardware::node::{DeviceChoice, NodeHardware};
 use crate::hardware::{Device, Hardware, Sensed};
 use crate::node_facts::{NodeFacts, parse_core_list};
+use crate::nvml::{self, Gpus};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
 use crate::sampler::{self, Sampling};
 use crate::sensors::Sensors;
@@ -23,7 +28,7 @@ use crate::session::{self, SessionParts};
 use crate::spool::{Found, Identity, Limits, Spool};
 use crate::spooler::Spooler;
 use crate::state_dir::default_state_dir;
-use crate::supervisor::{Ending, Event, Parts, Supervisor};
+use crate::supervisor::{DataAddress, Ending, Event, Parts, Supervisor};
 use crate::surroundings::Surroundings;
 use crate::worker::WorkerCommandLine;
 
@@ -37,57 +42,69 @@ const OUTBOX_MAX: usize = 1024;
 pub fn run(options: Options, before: SelfArguments) -> anyhow::Result<()> {
     match options.command {
         Some(AgentCommand::Worker(worker)) => crate::worker::run(&worker),
+        Some(AgentCommand::Join(join)) => crate::join::run(&join),
         None => run_supervisor(&options.agent, before),
     }
 }
 
 fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Result<()> {
-    let address = resolve(&options.coordinator)?;
-    proto::channel::check_plain_text(address, options.insecure_loopback)
-        .map_err(|why| anyhow!("--coordinator {}: {why}", options.coordinator))?;
+    let (dialer, named) = dialer(options)?;
     let root = options.sensor_root.clone().unwrap_or_else(|| PathBuf::from("/"));
     let facts = NodeFacts::read(Path::new("/"));
-    let node = options
-        .node
-        .clone()
+    let node = named
+        .or(options.node.clone())
         .or(facts.host_name.clone().value())
         .context("this host has no name: give one with --node")?;
     let cores = match &options.cores {
         Some(list) => parse_core_list(list).context("--cores")?,
         None => facts.cores.clone().value().context("no core list in /proc: give --cores")?,
     };
-    let hardware: Arc<dyn Hardware> = Arc::new(open_cpu(&root, &cores));
+    let worker_line = WorkerCommandLine {
+        program: std::env::current_exe().context("this program can't find itself")?,
+        before: before.0.into_iter().chain(["worker".into()]).collect(),
+    };
+    let mut gpus = match options.devices {
+        DeviceChoice::Cpu => Gpus::default(),
+        _ => nvml::discover(options.nvml_library.as_deref(), &root, &cores),
+    };
+    let (of_gpus, refusals) = loadable(options.devices, &gpus, &worker_line);
+    let cpu = open_cpu(&root, &cores);
+    let hardware: Arc<dyn Hardware> =
+        Arc::new(NodeHardware::compose(options.devices, of_gpus, cpu, &cores));
     let devices = hardware.devices();
-    let missing = Sensors::discover(&root, &cores).absences();
+    let missing = missing(&mut gpus, &devices, &root, &cores);
     let instance = uuid::Uuid::new_v4().to_string();
     let boot_id = facts.boot_id.clone().value().unwrap_or_default();
     let spool = open_spool(options, &node, &instance, &boot_id)?;
     let clock = AgentClock::start(options.false_clock.unwrap_or_default());
+    let nccl_version = nccl_version(&worker_line, &devices);
     let hello = v1::Hello {
         protocol_version: options.false_protocol_version.unwrap_or(proto::PROTOCOL_VERSION),
         node: node.clone(),
         instance: instance.clone(),
         boot_id: boot_id.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        devices: devices.iter().map(device_to_wire).collect(),
+        devices: devices.iter().map(Device::to_wire).collect(),
         missing: missing.iter().map(missing_to_wire).collect(),
+        nccl_version,
     };
     let (hear, events) = std::sync::mpsc::channel();
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
     let (spool, spooled) = (Arc::new(Mutex::new(spool)), Arc::new(Notify::new()));
-    let coordinator = format!("http://{}", options.coordinator);
-    let endpoint = session::endpoint(&coordinator)?;
-    crate::upload::start(endpoint.clone(), node.clone(), spool.clone(), spooled.clone())?;
+    let data_address = DataAddress { asked: options.data_address, dialer: dialer.clone() };
+    let endpoint = session::endpoint(&dialer)?;
+    crate::upload::start(
+        (dialer.clone(), endpoint.clone()),
+        node.clone(),
+        spool.clone(),
+        spooled.clone(),
+    )?;
     let own = AgentInstance(instance.clone());
     let spooler = Spooler::start(spool, spooled, own, clock, hear.clone())?;
-    let session = SessionParts { coordinator, endpoint, hello, clock, hear: hear.clone() };
+    let session = SessionParts { dialer, endpoint, hello, clock, hear: hear.clone() };
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
-    start_samplers(&hardware, &devices, &sampling, &hear)?;
-    let worker_line = WorkerCommandLine {
-        program: std::env::current_exe().context("this program can't find itself")?,
-        before: before.0.into_iter().chain(["worker".into()]).collect(),
-    };
+    start_samplers(gpus, &hardware, &devices, &sampling, &hear)?;
     let surroundings = Surroundings::watch(Path::new("/"));
     tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
     let parts = Parts {
@@ -95,11 +112,13 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         instance,
         devices,
         missing,
+        refusals,
         surroundings,
         clock,
         spooler,
         outbox,
         worker_line,
+        data_address,
         sampling,
         hear,
     };
@@ -111,19 +130,123 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     }
 }
 
+/// NCCL serves GPUs only: elsewhere nobody asks for it. 0 where there is none.
+fn nccl_version(worker_line: &WorkerCommandLine, devices: &[Device]) -> u32 {
+    if devices.iter().all(|device| device.uuid.is_none()) {
+        return 0;
+    }
+    match crate::worker::ask_nccl_version(worker_line) {
+        Ok(version) => {
+            tracing::info!(version = version_text(version), "NCCL");
+            version
+        }
+        Err(why) => {
+            tracing::warn!(%why, "no NCCL: collectives between GPUs are not measured");
+            0
+        }
+    }
+}
+
+/// The GPUs of this node, and those of them that are not to be loaded. NVML finds and watches
+/// them, CUDA loads them: who is missing at either is said, never left out.
+fn loadable(
+    choice: DeviceChoice,
+    watched: &Gpus,
+    worker_line: &WorkerCommandLine,
+) -> (Vec<Device>, BTreeMap<u32, String>) {
+    if choice == DeviceChoice::Cpu {
+        return (Vec::new(), BTreeMap::new());
+    }
+    let cuda = crate::worker::which_gpus(worker_line);
+    for note in &cuda.notes {
+        tracing::info!("GPUs: {note}");
+    }
+    if watched.gpus.is_empty() {
+        return (cuda.devices, BTreeMap::new());
+    }
+    let mut refusals = BTreeMap::new();
+    for gpu in &watched.gpus {
+        let seen = cuda.devices.iter().any(|device| device.uuid == gpu.device.uuid);
+        let unseen = || format!("CUDA does not show it: {}", cuda.notes.join("; "));
+        let Some(why) = gpu.refusal.clone().or_else(|| (!seen).then(unseen)) else { continue };
+        tracing::warn!(device = gpu.device.index, %why, "this GPU will not be loaded");
+        refusals.insert(gpu.device.index, why);
+    }
+    (watched.gpus.iter().map(|gpu| gpu.device.clone()).collect(), refusals)
+}
+
+/// What can't be measured here: of the GPUs, and of the CPU where it is a device.
+fn missing(
+    gpus: &mut Gpus,
+    devices: &[Device],
+    root: &Path,
+    cores: &[u32],
+) -> Vec<(String, Absence)> {
+    let mut missing = std::mem::take(&mut gpus.missing);
+    for (what, why) in &missing {
+        tracing::info!("{what}: {}", why.words());
+    }
+    if devices.iter().any(|device| device.uuid.is_none()) {
+        missing.extend(Sensors::discover(root, cores).absences());
+    }
+    missing
+}
+
+/// How to reach the coordinator, and the node that our certificate names: with TLS there is
+/// no other name than that.
+fn dialer(options: &AgentOptions) -> anyhow::Result<(Dialer, Option<String>)> {
+    let coordinator = &options.coordinator;
+    let wrong = |why: String| anyhow!("--coordinator {coordinator}: {why}");
+    let security =
+        Security::asked(options.tls_dir.as_deref(), options.insecure_loopback).map_err(wrong)?;
+    let named = match &security {
+        Security::InsecureLoopback => {
+            proto::channel::check_plain_text(resolve(coordinator)?, true).map_err(wrong)?;
+            None
+        }
+        Security::Tls(dir) => {
+            let identity = dir.identity()?;
+            let asked = options.node.as_ref().unwrap_or(&identity.name);
+            if identity.role != Role::Agent || identity.name != *asked {
+                bail!(
+                    "the certificate is that of {identity}, and this should be the agent of node \
+                     {asked}: `loadbank pki issue --agent {asked}`"
+                );
+            }
+            Some(identity.name)
+        }
+    };
+    Ok((Dialer::new(coordinator, security), named))
+}
+
 /// A thread for each device: one that hangs delays no other.
 fn start_samplers(
+    mut gpus: Gpus,
     hardware: &Arc<dyn Hardware>,
     devices: &[Device],
     sampling: &Arc<Sampling>,
     hear: &std::sync::mpsc::Sender<Event>,
 ) -> anyhow::Result<()> {
-    for device in devices {
+    let hearing = || {
         let hear = hear.clone();
-        let tell = move |device, at_ns, sensed| {
+        move |device, at_ns, sensed| {
             let _ = hear.send(Event::Sensed { device, at_ns, sensed });
-        };
-        sampler::spawn(hardware.clone(), device.index, sampling.clone(), tell)?;
+        }
+    };
+    let watched: Vec<u32> = gpus.gpus.iter().map(|gpu| gpu.device.index).collect();
+    for device in devices.iter().filter(|d| d.uuid.is_none() || !watched.contains(&d.index)) {
+        let (hardware, index) = (hardware.clone(), device.index);
+        let sense = move || hardware.sense(index);
+        sampler::spawn(index, sampling.clone(), sampler::INTERVAL_DEFAULT, sense, hearing())?;
+    }
+    let xids = hear.clone();
+    gpus.watch_xids(move |device, at_ns, code| {
+        let _ = xids.send(Event::Xid { device, at_ns, code });
+    })?;
+    for mut gpu in gpus.gpus {
+        let sense = move || gpu.sensors.read();
+        let index = gpu.device.index;
+        sampler::spawn(index, sampling.clone(), sampler::GPU_INTERVAL, sense, hearing())?;
     }
     Ok(())
 }
@@ -217,16 +340,6 @@ fn resolve(address: &str) -> anyhow::Result<IpAddr> {
         .with_context(|| format!("--coordinator {address}: an address is HOST:PORT"))?;
     let first = found.next().with_context(|| format!("--coordinator {address}: no such host"))?;
     Ok(first.ip())
-}
-
-fn device_to_wire(device: &Device) -> v1::Device {
-    v1::Device {
-        index: device.index,
-        kind: device.kind.clone(),
-        model: device.model.clone(),
-        cores: device.cores.clone(),
-        uuid: device.uuid.clone().unwrap_or_default(),
-    }
 }
 
 fn missing_to_wire((what, why): &(String, Absence)) -> v1::MissingSensor {

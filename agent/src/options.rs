@@ -1,11 +1,14 @@
 //! The agent's command line.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::clock::FalseClock;
+use crate::hardware::node::DeviceChoice;
+use crate::join::JoinOptions;
 use crate::worker::WorkerOptions;
 
 /// Makes this node part of the load bank. Boots idle; heats only under a lease of its coordinator.
@@ -18,9 +21,11 @@ pub struct Options {
     pub command: Option<AgentCommand>,
 }
 
-/// Internal verbs.
+/// What it does besides serving.
 #[derive(Debug, Subcommand)]
 pub enum AgentCommand {
+    /// Make a key on this node and get a certificate for it, with a token.
+    Join(JoinOptions),
     /// Runs one device's load or the data plane; started by the agent itself.
     #[command(hide = true)]
     Worker(WorkerOptions),
@@ -41,6 +46,15 @@ pub struct AgentOptions {
     /// Cores to load, such as 0-3,8 [default: all that this process may use].
     #[arg(long, value_name = "LIST")]
     pub cores: Option<String>,
+    /// What to load: GPUs, the CPU, or both [default: GPUs where there are any, else the CPU].
+    #[arg(long, value_name = "WHICH", default_value = "auto", hide_default_value = true)]
+    pub devices: DeviceChoice,
+    /// Folder with ca.pem, cert.pem and key.pem of this node; read anew at each connection.
+    #[arg(long, value_name = "DIR", conflicts_with = "insecure_loopback")]
+    pub tls_dir: Option<PathBuf>,
+    /// Address on which peers reach this node [default: its own one on the connection to the coordinator].
+    #[arg(long, value_name = "IP")]
+    pub data_address: Option<IpAddr>,
     /// Plain text, for one machine only: the coordinator must have a loopback address.
     #[arg(long)]
     pub insecure_loopback: bool,
@@ -50,6 +64,9 @@ pub struct AgentOptions {
     /// Sensors are looked for below this root instead of /.
     #[arg(long, value_name = "DIR", hide = true)]
     pub sensor_root: Option<PathBuf>,
+    /// NVIDIA's management library, instead of the one that the driver installed.
+    #[arg(long, value_name = "FILE", env = "LOADBANK_NVML_LIBRARY", hide = true)]
+    pub nvml_library: Option<PathBuf>,
     /// Tests: a clock that is off by OFFSET_NS,DRIFT_PPB,EPOCH_NS[,BASE_NS].
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub false_clock: Option<FalseClock>,

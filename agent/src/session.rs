@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use proto::channel::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
+use proto::channel::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
+use proto::dial::{DialError, Dialer};
 use proto::v1;
 use proto::v1::agent_service_client::AgentServiceClient;
 use tokio::sync::mpsc;
@@ -24,8 +25,7 @@ const GOODBYE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a session is made of.
 pub(crate) struct SessionParts {
-    /// The coordinator, `http://host:port`.
-    pub(crate) coordinator: String,
+    pub(crate) dialer: Dialer,
     pub(crate) endpoint: Endpoint,
     pub hello: v1::Hello,
     pub clock: AgentClock,
@@ -35,8 +35,8 @@ pub(crate) struct SessionParts {
 /// Why a session can never be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
-    #[error("{0}: {1}; an address is HOST:PORT")]
-    Address(String, tonic::transport::Error),
+    #[error(transparent)]
+    Address(#[from] DialError),
     #[error("the coordinator refuses this agent: {0}")]
     Refused(String),
 }
@@ -45,11 +45,9 @@ pub(crate) enum SessionError {
 ///
 /// # Errors
 /// When the address is none.
-pub(crate) fn endpoint(coordinator: &str) -> Result<Endpoint, SessionError> {
-    let endpoint = Endpoint::from_shared(coordinator.to_owned())
-        .map_err(|error| SessionError::Address(coordinator.to_owned(), error))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
+pub(crate) fn endpoint(dialer: &Dialer) -> Result<Endpoint, SessionError> {
+    let endpoint = dialer
+        .endpoint()?
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
@@ -74,7 +72,7 @@ struct Memory {
 impl Memory {
     fn welcomed(&mut self, parts: &SessionParts, welcome: v1::Welcome) {
         self.pause = RETRY_FIRST;
-        let (address, process) = (&parts.coordinator, &welcome.coordinator);
+        let (address, process) = (parts.dialer.address(), &welcome.coordinator);
         tracing::info!(coordinator = %address, %process, "session open");
         if !self.coordinator.is_empty() && self.coordinator != *process {
             tracing::warn!(
@@ -103,7 +101,7 @@ pub(crate) async fn run(
             Over::Left => return Ok(()),
             Over::Refused(why) => return Err(SessionError::Refused(why)),
             Over::Lost(why) if why != said => {
-                tracing::warn!(coordinator = %parts.coordinator, %why, "no session; trying again");
+                tracing::warn!(coordinator = %parts.dialer.address(), %why, "no session; trying again");
                 said = why;
             }
             Over::Lost(_) => {}
@@ -134,9 +132,9 @@ async fn one_session(
     outbox: &mut mpsc::Receiver<v1::AgentMessage>,
     memory: &mut Memory,
 ) -> Over {
-    let channel = match endpoint.connect().await {
+    let channel = match parts.dialer.connect(endpoint).await {
         Ok(channel) => channel,
-        Err(error) => return Over::Lost(chain(&error)),
+        Err(error) => return Over::Lost(error.to_string()),
     };
     let mut client =
         AgentServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -192,18 +190,4 @@ fn answer_probe(
     };
     let kind = Some(v1::agent_message::Kind::ClockReply(reply));
     let _ = wire.try_send(v1::AgentMessage { kind });
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let next = cause.to_string();
-        if !words.contains(&next) {
-            words = format!("{words}: {next}");
-        }
-        source = cause.source();
-    }
-    words
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::id::{AgentInstance, RunId};
 use proto::channel::MESSAGE_BYTES_MAX;
+use proto::dial::Dialer;
 use proto::v1;
 use proto::v1::agent_service_client::AgentServiceClient;
 use tokio::sync::{Notify, mpsc};
@@ -29,7 +30,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the thread can't be made.
 pub(crate) fn start(
-    endpoint: Endpoint,
+    (dialer, endpoint): (Dialer, Endpoint),
     node: String,
     spool: Arc<Mutex<Spool>>,
     spooled: Arc<Notify>,
@@ -39,7 +40,8 @@ pub(crate) fn start(
         runtime.block_on(async {
             loop {
                 let outcome = async {
-                    let channel = endpoint.connect().await.map_err(|_| tonic::Status::ok(""))?;
+                    let channel =
+                        dialer.connect(&endpoint).await.map_err(|_| tonic::Status::ok(""))?;
                     upload(channel, &node, &spool, &spooled).await
                 };
                 match outcome.await {

@@ -262,7 +262,7 @@ fn a_stranger_is_refused_and_counted_and_the_traffic_goes_on() {
     begin(&ranks, |_| (), Traffic::AllReduce { bytes: 4096, inject: None }, 300);
     let mut stranger = TcpStream::connect(ranks[0].fabric.address()).unwrap();
     let hello = Hello { epoch: 1, rank: 1, purpose: Purpose::Ring };
-    stranger.write_all(&hello.encode(&Token([4; TOKEN_BYTES]))).unwrap();
+    stranger.write_all(&[hello.encode(&[4; 32]).as_slice(), &[5; 32]].concat()).unwrap();
     let reports = ranks[0].until_idle();
     assert!(failures(&reports).is_empty());
     let refused = reports.iter().find_map(|report| match report {

@@ -21,6 +21,7 @@ pub mod panel;
 pub mod review;
 pub mod step;
 pub mod tables;
+mod throttle;
 mod verdict;
 
 pub use digest::{Digest, Evidence, Overlap};

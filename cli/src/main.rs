@@ -51,6 +51,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
             Verb::Agents(options) => verb::agents::run(options).await,
+            Verb::Pki(verb) => verb::pki::run(verb),
             Verb::Rehearse(options) => verb::rehearse::run(&options),
             Verb::Review(options) => verb::review::run(&options),
             Verb::Report(options) => verb::report::run(options).await,

@@ -44,6 +44,9 @@ pub enum Verb {
     Review(ReviewOptions),
     /// Hold two runs against each other; exits with the newer run's code
     Compare(CompareOptions),
+    /// Make certificates for the fleet: its authority, its members, tokens to join
+    #[command(subcommand)]
+    Pki(PkiVerb),
     /// Print a run's report; exits with the run's code
     Report(ReportOptions),
     /// Check a site file, or draw it
@@ -52,6 +55,78 @@ pub enum Verb {
     /// Acts as loadbank-agent; `local` starts its agents so
     #[command(hide = true, name = "agent-process")]
     AgentProcess(agent::Options),
+}
+
+/// Verbs about certificates.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PkiVerb {
+    /// Make the fleet's certificate authority
+    Init(PkiInitOptions),
+    /// Make a certificate for an agent, an operator or a coordinator
+    Issue(PkiIssueOptions),
+    /// Make a token with which one node joins once
+    Token(PkiTokenOptions),
+}
+
+/// Options of `pki init`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PkiInitOptions {
+    /// Folder of the authority; keep its key off the nodes
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Name of the fleet in the authority's certificate
+    #[arg(long, default_value = "fleet")]
+    pub name: String,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `pki issue`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(group = clap::ArgGroup::new("whom").required(true))]
+pub struct PkiIssueOptions {
+    /// Folder of the authority
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// For the agent of this node
+    #[arg(long, value_name = "NODE", group = "whom")]
+    pub agent: Option<String>,
+    /// For an operator of this name
+    #[arg(long, value_name = "NAME", group = "whom")]
+    pub operator: Option<String>,
+    /// For the coordinator, with the names and addresses that others call it by
+    #[arg(long, value_name = "HOST", num_args = 1.., group = "whom")]
+    pub coordinator: Vec<String>,
+    /// Sign this request (PEM) instead of making a key: its key stays where it is
+    #[arg(long, value_name = "FILE")]
+    pub csr: Option<PathBuf>,
+    /// Days that the certificate holds
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub days: u32,
+    /// Folder to write, for --tls-dir [default: DIR/ROLE-NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `pki token`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PkiTokenOptions {
+    /// Folder of the authority
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The node that may join
+    #[arg(long)]
+    pub node: String,
+    /// Hours until the token ends
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760))]
+    pub hours: u64,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Verbs about site files.
@@ -85,6 +160,14 @@ pub struct Target {
         env = "LOADBANK_COORDINATOR"
     )]
     pub coordinator: String,
+    /// Folder with ca.pem, cert.pem and key.pem of an operator
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LOADBANK_TLS_DIR",
+        conflicts_with = "insecure_loopback"
+    )]
+    pub tls_dir: Option<PathBuf>,
     /// Plain text, for one machine only: needs a loopback address
     #[arg(long)]
     pub insecure_loopback: bool,
@@ -119,6 +202,15 @@ pub struct ServeOptions {
     /// Holds runs and their catalogue [default: /var/lib/loadbank, or ~/.local/state/loadbank]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Folder with ca.pem, cert.pem and key.pem of a coordinator; read anew when it changes
+    #[arg(long, value_name = "DIR", conflicts_with = "insecure_loopback")]
+    pub tls_dir: Option<PathBuf>,
+    /// Let nodes with a token of this authority join: the folder of `loadbank pki init`
+    #[arg(long, value_name = "DIR", requires = "tls_dir")]
+    pub pki_dir: Option<PathBuf>,
+    /// Address on which nodes join
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:7734", requires = "pki_dir")]
+    pub join_listen: String,
     /// Plain text, for one machine only: needs a loopback address
     #[arg(long)]
     pub insecure_loopback: bool,
@@ -260,6 +352,14 @@ pub struct ReportOptions {
     /// Ask this coordinator instead of reading this machine's state directory
     #[arg(long, value_name = "ADDR")]
     pub coordinator: Option<String>,
+    /// Folder with ca.pem, cert.pem and key.pem of an operator
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LOADBANK_TLS_DIR",
+        conflicts_with = "insecure_loopback"
+    )]
+    pub tls_dir: Option<PathBuf>,
     /// Plain text, for one machine only: needs a loopback address
     #[arg(long)]
     pub insecure_loopback: bool,

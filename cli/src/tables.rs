@@ -28,7 +28,8 @@ pub(crate) fn samples(path: &Path, plan: &Plan) -> Result<Digest, Failure> {
     let (parts, facts) =
         formats::samples::fold(path, threads, || Digest::new(plan), add).map_err(Failure::usage)?;
     progress.finish_and_clear();
-    told(path, began, facts.rows, &facts.unknown_columns, facts.not_finite);
+    let columns = (facts.unknown_columns.as_slice(), facts.absent_columns.as_slice());
+    told(path, began, facts.rows, columns, facts.not_finite);
     let file = path.display();
     for (count, what) in [
         (facts.duplicates, "rows are there twice, counted once"),
@@ -61,24 +62,41 @@ pub(crate) fn each_batch<R: Row>(
         progress.set_position(reader.rows());
     }
     progress.finish_and_clear();
-    told(path, began, reader.rows(), reader.unknown_columns(), reader.not_finite());
+    let columns = (reader.unknown_columns(), reader.absent_columns());
+    told(path, began, reader.rows(), columns, reader.not_finite());
     Ok(())
 }
 
 /// What was odd about a table, once.
-fn told(path: &Path, began: Instant, rows: u64, unknown: &[String], not_finite: u64) {
+fn told(
+    path: &Path,
+    began: Instant,
+    rows: u64,
+    (unknown, absent): (&[String], &[&str]),
+    not_finite: u64,
+) {
     let (file, seconds) = (path.display(), began.elapsed());
     if seconds > QUIET {
         eprintln!("{file}: {rows} rows in {:.1} s", seconds.as_secs_f64());
     }
     if !unknown.is_empty() {
-        eprintln!("{file}: columns that nobody knows, ignored: {}", unknown.join(", "));
+        let named: Vec<String> = unknown.iter().map(|column| hinted(column, absent)).collect();
+        eprintln!("{file}: columns that nobody knows, ignored: {}", named.join(", "));
     }
     if not_finite > 0 {
         eprintln!("{file}: {not_finite} cells are no numbers, taken as not measured");
     }
     if rows == 0 {
         eprintln!("{file}: no row");
+    }
+}
+
+/// An unknown column as it stands in the file, with the one that it may have meant.
+fn hinted(column: &str, absent: &[&str]) -> String {
+    let column: String = column.chars().take(64).collect::<String>().escape_debug().to_string();
+    match formats::meant_column(&column, absent) {
+        Some(meant) => format!("{column} (did you mean {meant}?)"),
+        None => column,
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proto::dial::Security;
+
 use crate::permit::Permission;
 
 /// Settings of one coordinator.
@@ -22,6 +24,8 @@ pub struct Config {
     pub permission: Permission,
     /// While this file is there nothing heats: a stop button that every operator can reach.
     pub stop_file: PathBuf,
+    /// How the port for agents and operators is guarded.
+    pub security: Security,
 }
 
 impl Config {
@@ -36,6 +40,7 @@ impl Config {
             ramp: Duration::from_secs(2),
             sample_interval: Duration::from_secs(1),
             congestion: "cubic".to_owned(),
+            security: Security::InsecureLoopback,
         }
     }
 

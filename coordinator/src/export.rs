@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use formats::samples::{SampleRow, SampleWriter};
-use model::record::{Record, Records, Sample, Work};
+use model::record::{GpuSample, Record, Records, Sample, Work};
 use proto::convert::records_from_batch;
 
 use crate::evidence;
@@ -108,8 +108,27 @@ impl Rows {
             clock_mhz: sample.clock_mhz.value(),
             busy: sample.busy.value(),
             perf: work.map(rate),
-            ..SampleRow::default()
+            ..gpu_columns(sample.gpu.as_deref())
         })
+    }
+}
+
+/// What only a GPU feels.
+fn gpu_columns(gpu: Option<&GpuSample>) -> SampleRow {
+    let Some(gpu) = gpu else { return SampleRow::default() };
+    SampleRow {
+        mem_temp_c: gpu.mem_temp_c.value(),
+        margin_c: gpu.margin_c.value(),
+        power_limit_w: gpu.power_limit_w.value(),
+        energy_j: gpu.energy_j.value(),
+        sw_power_cap_s: gpu.sw_power_cap_s.value(),
+        sw_thermal_s: gpu.sw_thermal_s.value(),
+        hw_thermal_s: gpu.hw_thermal_s.value(),
+        power_brake_s: gpu.power_brake_s.value(),
+        clock_event_reasons: gpu.clock_event_reasons.value(),
+        ecc_uncorrected: gpu.ecc_uncorrected.value(),
+        xid: gpu.xid,
+        ..SampleRow::default()
     }
 }
 
@@ -169,6 +188,7 @@ mod tests {
                 temp_c: missing(),
                 clock_mhz: missing(),
                 busy: Reading::Value(0.5),
+                gpu: None,
             })
         };
         Records {

@@ -4,11 +4,13 @@
 mod budget;
 pub mod clock;
 mod config;
+mod door;
 mod evidence;
 mod export;
 mod hall;
 mod operator;
 mod permit;
+pub mod pki;
 mod recovery;
 mod restraint;
 pub mod run;
@@ -19,16 +21,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use config::Config;
+use door::{Guard, gate};
 pub use evidence::{EvidenceError, parse_documents, report_of};
 use hall::Hall;
 pub use permit::Permission;
+use proto::channel::check_plain_text;
 use proto::channel::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
+use proto::dial::Security;
+use proto::tls::{Role, ServerTls, TlsDir, TlsError};
 use proto::v1::agent_service_server::AgentServiceServer;
+use proto::v1::join_service_server::JoinServiceServer;
 use proto::v1::operator_service_server::OperatorServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::interceptor::InterceptedService;
 
 /// Distance of the machine's ticks: a hundredth of the shortest phase.
 const TICK: Duration = Duration::from_millis(20);
@@ -41,6 +48,15 @@ const JUDGE_PAUSE: Duration = Duration::from_millis(300);
 /// Runs that wait to be judged anew before the oldest must go first.
 const JUDGE_BURST_MAX: usize = 1024;
 
+/// Headers of a call are a few hundred bytes.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Calls of one connection at a time: an agent has two, an operator's program a handful.
+const STREAMS_MAX: u32 = 64;
+/// A request to join holds a token and a signing request.
+const JOIN_BYTES_MAX: usize = 64 * 1024;
+/// Joining is one call; a connection for it need not stay.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Why a coordinator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -48,6 +64,10 @@ pub enum StartError {
     Store(#[from] store::StoreError),
     #[error("the address of the listener can't be read: {0}")]
     Address(std::io::Error),
+    #[error("{0}")]
+    PlainText(String),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
 }
 
 /// A coordinator that serves.
@@ -66,25 +86,34 @@ impl Coordinator {
     /// # Errors
     /// When the state directory can't be used.
     pub fn start(config: Config, listener: TcpListener) -> Result<Self, StartError> {
+        let address = listener.local_addr().map_err(StartError::Address)?;
+        let guard = guard_of(&config.security, address)?;
         let (judging, dirty) = mpsc::unbounded_channel();
         let hall = Hall::open(config, judging)?;
         let suspended = recovery::suspend_unfinished(&hall);
-        let address = listener.local_addr().map_err(StartError::Address)?;
         let (shutdown, ended) = oneshot::channel::<()>();
         let agents = AgentServiceServer::new(session::AgentDoor::new(hall.clone()))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let operators = OperatorServiceServer::new(operator::OperatorDoor::new(hall.clone()))
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let agents = InterceptedService::new(agents, gate(Role::Agent, hall.refusals.clone()));
+        let operators =
+            InterceptedService::new(operators, gate(Role::Operator, hall.refusals.clone()));
         let serve = tonic::transport::Server::builder()
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .max_concurrent_streams(STREAMS_MAX)
             .add_service(agents)
             .add_service(operators)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
-                let _ = ended.await;
-            });
+            .serve_with_incoming_shutdown(
+                door::open(listener, guard, hall.refusals.clone()),
+                async {
+                    let _ = ended.await;
+                },
+            );
         tokio::spawn(tick(hall.clone()));
         tokio::spawn(judge_dirty(hall.clone(), dirty));
         for run in &suspended {
@@ -92,6 +121,34 @@ impl Coordinator {
         }
         let server = tokio::spawn(serve);
         Ok(Self { hall, address, suspended, shutdown: Some(shutdown), server })
+    }
+
+    /// Lets nodes with a token join, on a listener of their own, for as long as the process lives.
+    ///
+    /// # Errors
+    /// When the certificate files can't be used.
+    pub fn open_joining(
+        &self,
+        authority: pki::Authority,
+        dir: TlsDir,
+        listener: TcpListener,
+    ) -> Result<(), StartError> {
+        let guard = Guard::Joining(ServerTls::for_joining(dir)?);
+        let refusals = self.hall.refusals.clone();
+        let joining = JoinServiceServer::new(pki::JoinDoor::new(authority, refusals.clone()))
+            .max_decoding_message_size(JOIN_BYTES_MAX);
+        let serve = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .max_concurrent_streams(1)
+            .timeout(JOIN_TIMEOUT)
+            .max_connection_age(JOIN_TIMEOUT)
+            .max_connection_age_grace(JOIN_TIMEOUT)
+            .add_service(joining)
+            .serve_with_incoming(door::open(listener, guard, refusals));
+        tokio::spawn(serve);
+        Ok(())
     }
 
     /// Stops the active run (or the named one); its id, when there was one to stop.
@@ -115,6 +172,17 @@ impl Coordinator {
         let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.server).await;
         self.server.abort();
         let _ = self.hall.writer.flush().await;
+    }
+}
+
+/// TLS for whom it may concern; plain text only where nobody else can listen.
+fn guard_of(security: &Security, address: SocketAddr) -> Result<Guard, StartError> {
+    match security {
+        Security::Tls(dir) => Ok(Guard::Mutual(ServerTls::mutual(dir.clone())?)),
+        Security::InsecureLoopback => {
+            check_plain_text(address.ip(), true).map_err(StartError::PlainText)?;
+            Ok(Guard::Local)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::door::operator_of;
 use crate::evidence;
 use crate::hall::{Admission, Hall, SubmitError};
 use crate::store::StoreError;
@@ -85,9 +86,9 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<v1::StopRequest>,
     ) -> Result<Response<v1::StopReply>, Status> {
+        let who = operator_of(&request, &request.get_ref().who);
         let asked = request.into_inner();
-        let (run_id, state) =
-            self.hall.stop(&asked.run_id, asked.now, &asked.who).map_err(refused)?;
+        let (run_id, state) = self.hall.stop(&asked.run_id, asked.now, &who).map_err(refused)?;
         Ok(Response::new(v1::StopReply { run_id, state }))
     }
 
@@ -95,8 +96,9 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<v1::ResumeRequest>,
     ) -> Result<Response<v1::ResumeReply>, Status> {
+        let who = operator_of(&request, &request.get_ref().who);
         let asked = request.into_inner();
-        let resumed = self.hall.resume(&asked.run_id, &asked.who).await.map_err(refused)?;
+        let resumed = self.hall.resume(&asked.run_id, &who).await.map_err(refused)?;
         Ok(Response::new(v1::ResumeReply {
             run_id: resumed.run,
             phase_index: resumed.phase as u32,

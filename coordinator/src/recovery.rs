@@ -103,6 +103,8 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         // An injection is not repeated by a resume: it is once in a run.
         injections: Vec::new(),
         data_addresses: BTreeMap::new(),
+        nccl: BTreeMap::new(),
+        nccl_id: (0, Vec::new()),
         started_ns: row.started_ns,
         message: String::new(),
         clocks: Vec::new(),

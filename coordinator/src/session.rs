@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::door::{Peer, Reason, speaks_for};
 use crate::hall::{Hall, SessionId, opening};
 use crate::store::{Durable, StoredBatch};
 
@@ -58,8 +59,13 @@ impl AgentService for AgentDoor {
         &self,
         request: Request<Streaming<v1::AgentMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
         let mut inbox = request.into_inner();
-        let hello = first_hello(&mut inbox).await?;
+        let hello = first_hello(&self.hall, &mut inbox).await?;
+        if let Err(why) = speaks_for(peer.as_ref(), &hello.node) {
+            self.hall.refusals.note(Reason::WrongNode, &"an agent", &why);
+            return Err(Status::permission_denied(why));
+        }
         let (outbox, queue) = mpsc::channel(OUTBOX_MAX);
         let coordinator = self.hall.instance.to_string();
         let welcome = v1::Welcome { protocol_version: proto::PROTOCOL_VERSION, coordinator };
@@ -84,21 +90,35 @@ impl AgentService for AgentDoor {
         &self,
         request: Request<Streaming<v1::Batch>>,
     ) -> Result<Response<Self::UploadStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
         let (waiting, durable) = mpsc::channel(IN_FLIGHT_MAX);
         let (acks, stream) = mpsc::channel(IN_FLIGHT_MAX);
-        tokio::spawn(receive(self.hall.clone(), request.into_inner(), waiting));
+        let receiving = receive(self.hall.clone(), peer, request.into_inner(), waiting);
+        tokio::spawn(receiving);
         tokio::spawn(acknowledge(self.hall.clone(), durable, acks));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 }
 
-async fn first_hello(inbox: &mut Streaming<v1::AgentMessage>) -> Result<v1::Hello, Status> {
-    let first = tokio::time::timeout(HELLO_DEADLINE, inbox.message())
-        .await
-        .map_err(|_| Status::deadline_exceeded("no Hello in time"))??;
+async fn first_hello(
+    hall: &Hall,
+    inbox: &mut Streaming<v1::AgentMessage>,
+) -> Result<v1::Hello, Status> {
+    let first = tokio::time::timeout(HELLO_DEADLINE, inbox.message()).await.map_err(|_| {
+        hall.refusals.note(Reason::TooSlow, &"an agent", &"no Hello in time");
+        Status::deadline_exceeded("no Hello in time")
+    })?;
+    let first = first.inspect_err(|status| note_too_large(hall, status))?;
     match first.and_then(|message| message.kind) {
         Some(v1::agent_message::Kind::Hello(hello)) => Ok(hello),
         _ => Err(Status::invalid_argument("the first message must be Hello")),
+    }
+}
+
+/// The library has refused the message already; here it is counted.
+fn note_too_large(hall: &Hall, status: &Status) {
+    if status.code() == tonic::Code::OutOfRange {
+        hall.refusals.note(Reason::TooLarge, &"an agent", &status.message());
     }
 }
 
@@ -109,7 +129,15 @@ async fn listen(
     mut inbox: Streaming<v1::AgentMessage>,
 ) {
     let mut goodbye = None;
-    while let Ok(Some(message)) = inbox.message().await {
+    loop {
+        let message = match inbox.message().await {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(status) => {
+                note_too_large(&hall, &status);
+                break;
+            }
+        };
         if let Some(v1::agent_message::Kind::Goodbye(bye)) = &message.kind {
             goodbye = Some(bye.why.clone());
         }
@@ -138,8 +166,21 @@ struct Pending {
     durable: Option<oneshot::Receiver<Durable>>,
 }
 
-async fn receive(hall: Hall, mut inbox: Streaming<v1::Batch>, waiting: mpsc::Sender<Pending>) {
-    while let Ok(Some(batch)) = inbox.message().await {
+async fn receive(
+    hall: Hall,
+    peer: Option<Peer>,
+    mut inbox: Streaming<v1::Batch>,
+    waiting: mpsc::Sender<Pending>,
+) {
+    loop {
+        let batch = match inbox.message().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return,
+            Err(status) => return note_too_large(&hall, &status),
+        };
+        if let Err(why) = speaks_for(peer.as_ref(), &batch.node) {
+            return hall.refusals.note(Reason::WrongNode, &"an upload", &why);
+        }
         if [&batch.run_id, &batch.node, &batch.instance].iter().any(|id| id.len() > ID_BYTES_MAX) {
             return;
         }

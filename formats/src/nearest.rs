@@ -7,6 +7,19 @@ pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     (near.0 <= (near.1.chars().count() / 3).max(1)).then_some(near.1)
 }
 
+/// The column that an unknown one most likely meant, of those that the file lacks: a slip of
+/// the fingers, or the same quantity without its unit (`power`, `power_w`).
+#[must_use]
+pub fn meant_column<'w>(unknown: &str, absent: &[&'w str]) -> Option<&'w str> {
+    let word = unknown.trim().to_lowercase();
+    let unit_apart = |column: &&&str| {
+        let (long, short) =
+            if column.len() > word.len() { (**column, &*word) } else { (&*word, **column) };
+        long.strip_prefix(short).is_some_and(|rest| rest.starts_with('_'))
+    };
+    absent.iter().find(unit_apart).copied().or_else(|| nearest(&word, absent))
+}
+
 /// Letters to insert, remove, replace or swap with their neighbour (optimal string
 /// alignment). Both words are cut at 64 letters: no key is longer, a stranger's word may be.
 fn distance(a: &str, b: &str) -> usize {
@@ -41,6 +54,15 @@ mod tests {
         assert_eq!(nearest("nam", &known), Some("name"));
         assert_eq!(nearest("temperature", &known), None);
         assert_eq!(nearest("x", &[]), None);
+    }
+
+    #[test]
+    fn a_column_without_its_unit_is_recognised() {
+        let absent = ["power_w", "temp_c", "mem_temp_c", "perf"];
+        assert_eq!(meant_column("power", &absent), Some("power_w"));
+        assert_eq!(meant_column("Temp_C", &absent), Some("temp_c"));
+        assert_eq!(meant_column("perf_gflops", &absent), Some("perf"));
+        assert_eq!(meant_column("fan_speed", &absent), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod collective;
 pub mod facts;
 pub mod finding;
+pub mod gauge;
 pub mod histogram;
 pub mod id;
 pub mod load;
@@ -19,9 +20,11 @@ pub mod report;
 pub mod sample_columns;
 pub mod site;
 pub mod table;
+pub mod xid;
 
 pub use facts::{RunFacts, Source};
 pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
+pub use gauge::Gauge;
 pub use histogram::LatencyHistogram;
 pub use id::{AgentInstance, DeviceId, NodeName, RunId};
 pub use load::{Kernel, Waveform};
@@ -33,3 +36,4 @@ pub use report::Report;
 pub use sample_columns::{Metric, SampleColumns};
 pub use site::Site;
 pub use table::{MeterRow, PairRow, SampleRow};
+pub use xid::Xid;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::collective::CollectiveOp;
+use crate::collective::{CollectiveOp, Transport};
 use crate::load::Kernel;
 
 /// What a plan needs to have been measured before the verdict may be READY.
@@ -144,8 +144,9 @@ pub struct PhaseLoad {
 /// Traffic of a phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Traffic {
-    /// A collective over all selected nodes, repeated for the whole phase.
-    Collective { op: CollectiveOp, bytes: u64 },
+    /// A collective over all selected nodes, repeated for the whole phase. Without a word
+    /// on what carries it: NCCL where all of them have it, else TCP.
+    Collective { op: CollectiveOp, bytes: u64, over: Option<Transport> },
     /// Transfers between pairs in rounds.
     Pairs { bytes: u64, streams: u32, both_ways: bool },
 }

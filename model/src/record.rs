@@ -3,7 +3,8 @@
 //! Times are nanoseconds since the Unix epoch on the clock of whoever recorded; a
 //! [`Records`] envelope says whose that is and how far it lies from the coordinator's.
 
-use crate::collective::CollectiveOp;
+use crate::collective::{CollectiveOp, Transport};
+use crate::gauge::Gauge;
 use crate::histogram::LatencyHistogram;
 use crate::id::NodeName;
 use crate::load::Kernel;
@@ -34,6 +35,8 @@ pub enum Record {
     Collective(CollectiveWindow),
     Loss(Loss),
     Meter(MeterReading),
+    Checksum(Checksum),
+    Health(Health),
 }
 
 /// What one device felt over one interval.
@@ -50,6 +53,41 @@ pub struct Sample {
     pub clock_mhz: Reading<f64>,
     /// Share of the device's cores that were busy, 0..=1, by the kernel's own count.
     pub busy: Reading<f64>,
+    /// What only a GPU feels; `None` for a CPU.
+    pub gpu: Option<Box<GpuSample>>,
+}
+
+/// What a GPU's driver says beside power, temperature and clock. Counters count since
+/// whenever: only their differences mean anything.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GpuSample {
+    pub mem_temp_c: Reading<f64>,
+    /// Kelvin to the nearest temperature at which the card slows down.
+    pub margin_c: Reading<f64>,
+    /// The limit in force, in watts, by whomever it was set.
+    pub power_limit_w: Reading<f64>,
+    /// Energy counter, in joules.
+    pub energy_j: Reading<f64>,
+    /// Counters of seconds by reason of a lowered clock.
+    pub sw_power_cap_s: Reading<f64>,
+    pub sw_thermal_s: Reading<f64>,
+    pub hw_thermal_s: Reading<f64>,
+    pub power_brake_s: Reading<f64>,
+    /// NVML's bit mask, unknown bits included.
+    pub clock_event_reasons: Reading<u64>,
+    /// Counter of uncorrectable memory errors.
+    pub ecc_uncorrected: Reading<u64>,
+    /// An Xid that the driver reported at this instant.
+    pub xid: Option<u64>,
+}
+
+/// Slow counters and states of one device, each a value or a reason why not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    pub time_ns: i64,
+    pub device: u32,
+    pub phase: String,
+    pub gauges: Vec<(Gauge, Reading<f64>)>,
 }
 
 /// What one device's load did over one window.
@@ -130,6 +168,10 @@ pub enum EventKind {
     Note,
     /// An injection switch was on.
     Injection,
+    /// A device is here and is not loaded: in use by others, partitioned, not understood.
+    DeviceRefused,
+    /// A device's driver gave up, or did not come back, with its number and words.
+    DeviceFailed,
 }
 
 /// Latencies of one window between two nodes, recorded from the intended send time.
@@ -170,6 +212,7 @@ pub struct CollectiveWindow {
     pub to_ns: i64,
     pub phase: String,
     pub op: CollectiveOp,
+    pub over: Transport,
     pub bytes: u64,
     pub rank: u32,
     pub world_size: u32,
@@ -192,6 +235,18 @@ pub struct Loss {
     pub to_seq: u64,
     pub records: u64,
     pub why: String,
+}
+
+/// What one device's results of one kernel add up to. Equal keys must have equal values on
+/// every device: the fleet's vote names the one that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksum {
+    pub time_ns: i64,
+    pub device: u32,
+    pub phase: String,
+    /// Everything that the bits depend on: kernel, image, model, seed, work, compiler.
+    pub key: String,
+    pub value: u64,
 }
 
 /// What the building says.

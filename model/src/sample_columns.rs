@@ -22,11 +22,18 @@ pub enum Metric {
     Busy,
     Perf,
     PowerLimitW,
+    MarginC,
+    /// A counter, like those that follow: only differences mean anything.
+    EnergyJ,
+    SwPowerCapS,
+    SwThermalS,
+    HwThermalS,
+    PowerBrakeS,
 }
 
 impl Metric {
     /// How many there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 17;
     /// Every metric, by its index.
     pub const ALL: [Self; Self::COUNT] = [
         Self::PowerW,
@@ -40,12 +47,31 @@ impl Metric {
         Self::Busy,
         Self::Perf,
         Self::PowerLimitW,
+        Self::MarginC,
+        Self::EnergyJ,
+        Self::SwPowerCapS,
+        Self::SwThermalS,
+        Self::HwThermalS,
+        Self::PowerBrakeS,
     ];
 
     /// Position in tables with one entry a metric.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether it counts up since whenever, so that only differences mean anything.
+    #[must_use]
+    pub fn is_counter(self) -> bool {
+        matches!(
+            self,
+            Self::EnergyJ
+                | Self::SwPowerCapS
+                | Self::SwThermalS
+                | Self::HwThermalS
+                | Self::PowerBrakeS
+        )
     }
 
     /// Name of the column, with its unit.
@@ -63,6 +89,12 @@ impl Metric {
             Self::Busy => "busy",
             Self::Perf => "perf",
             Self::PowerLimitW => "power_limit_w",
+            Self::MarginC => "margin_c",
+            Self::EnergyJ => "energy_j",
+            Self::SwPowerCapS => "sw_power_cap_s",
+            Self::SwThermalS => "sw_thermal_s",
+            Self::HwThermalS => "hw_thermal_s",
+            Self::PowerBrakeS => "power_brake_s",
         }
     }
 }
@@ -192,6 +224,12 @@ fn real_of(row: &SampleRow, metric: Metric) -> Option<f64> {
         Metric::Busy => row.busy,
         Metric::Perf => row.perf,
         Metric::PowerLimitW => row.power_limit_w,
+        Metric::MarginC => row.margin_c,
+        Metric::EnergyJ => row.energy_j,
+        Metric::SwPowerCapS => row.sw_power_cap_s,
+        Metric::SwThermalS => row.sw_thermal_s,
+        Metric::HwThermalS => row.hw_thermal_s,
+        Metric::PowerBrakeS => row.power_brake_s,
     }
 }
 

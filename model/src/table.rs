@@ -31,6 +31,15 @@ pub struct SampleRow {
     /// Work per second, higher is better.
     pub perf: Option<f64>,
     pub power_limit_w: Option<f64>,
+    /// Kelvin to the nearest temperature at which the device slows down.
+    pub margin_c: Option<f64>,
+    /// Energy counter, in joules, since whenever.
+    pub energy_j: Option<f64>,
+    /// Counters of seconds with a lowered clock, by reason, since whenever.
+    pub sw_power_cap_s: Option<f64>,
+    pub sw_thermal_s: Option<f64>,
+    pub hw_thermal_s: Option<f64>,
+    pub power_brake_s: Option<f64>,
     /// NVML's bit mask.
     pub clock_event_reasons: Option<u64>,
     pub ecc_uncorrected: Option<u64>,

@@ -1,4 +1,4 @@
-//! Channel settings that both ends must agree on. TLS comes here when it comes.
+//! Channel settings that both ends must agree on; those of TLS are in [`crate::tls`].
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Port of the coordinator when nobody names one.
 pub const DEFAULT_PORT: u16 = 7733;
+/// Port on which nodes without a certificate join, when nobody names one.
+pub const JOIN_PORT: u16 = 7734;
 
 /// Plain text is for one machine only: without TLS an address must be a loopback address.
 ///
@@ -25,7 +27,7 @@ pub fn check_plain_text(address: IpAddr, insecure_loopback: bool) -> Result<(), 
     match (address.is_loopback(), insecure_loopback) {
         (true, true) => Ok(()),
         (false, _) => Err(format!(
-            "{address} is not a loopback address and this version has no TLS yet: use 127.0.0.1 or [::1]"
+            "{address} is not a loopback address: plain text stays on 127.0.0.1 or [::1]; use --tls-dir DIR"
         )),
         (true, false) => {
             Err("plain text needs --insecure-loopback on both sides (and a loopback address)"

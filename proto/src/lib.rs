@@ -1,8 +1,10 @@
 //! The wire: `loadbank.v1`, its generated code, the one door between wire and model
-//! ([`convert`]), and the channel settings that both ends must agree on. Decides nothing.
+//! ([`convert`]), the way to a coordinator ([`dial`], [`tls`]), and the channel settings that both ends must agree on. Decides nothing.
 
 pub mod channel;
 pub mod convert;
+pub mod dial;
+pub mod tls;
 
 /// Generated from `loadbank/v1/*.proto`.
 #[allow(clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications)]

@@ -22,7 +22,12 @@ pub struct Bank {
     coordinator: Option<Process>,
     agents: BTreeMap<String, Process>,
     address: String,
+    /// Whether everybody speaks TLS; the authority is in `pki`.
+    secure: bool,
+    join_address: String,
     logs: PathBuf,
+    /// Variables of agents that are started from now on.
+    agent_env: Vec<(String, String)>,
     folder: tempfile::TempDir,
     /// Held until everything above is gone: fields drop in this order.
     _turn: File,
@@ -47,21 +52,94 @@ impl Bank {
         let folder = tempfile::tempdir().expect("a folder for a test");
         let logs = folder.path().join("logs");
         std::fs::create_dir(&logs).expect("a folder takes folders");
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.expect("a free port").to_string();
-        Self { coordinator: None, agents: BTreeMap::new(), address, logs, folder, _turn: turn }
+        let (address, join_address) = (free_address(), free_address());
+        Self {
+            coordinator: None,
+            agents: BTreeMap::new(),
+            address,
+            secure: false,
+            join_address,
+            agent_env: Vec::new(),
+            logs,
+            folder,
+            _turn: turn,
+        }
+    }
+
+    /// With an authority: everything that is started from here on speaks mutual TLS.
+    #[must_use]
+    pub fn secure() -> Self {
+        let mut bank = Self::new();
+        bank.secure = true;
+        bank.pki(&["init"]);
+        bank.pki(&["issue", "--coordinator", "127.0.0.1", "localhost"]);
+        bank.pki(&["issue", "--operator", "tester"]);
+        bank
+    }
+
+    /// `loadbank pki` with the authority of this test; what it prints as JSON.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub fn pki(&self, arguments: &[&str]) -> Value {
+        let dir = self.pki_dir().display().to_string();
+        let all = [&["pki"], arguments, &["--dir", &dir, "--json"]].concat();
+        let done = self.loadbank(&all).finish(SOON);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        done.json()
+    }
+
+    /// Folder of the authority of a secure bank.
+    #[must_use]
+    pub fn pki_dir(&self) -> PathBuf {
+        self.folder().join("pki")
+    }
+
+    /// Where nodes join a secure bank, HOST:PORT.
+    #[must_use]
+    pub fn join_address(&self) -> &str {
+        &self.join_address
+    }
+
+    /// The files of a member of a secure bank, such as `agent-n1`.
+    #[must_use]
+    pub fn tls_dir(&self, member: &str) -> PathBuf {
+        self.pki_dir().join(member)
+    }
+
+    /// How a member guards its connections.
+    fn guard(&self, member: &str) -> Vec<String> {
+        match self.secure {
+            true => vec!["--tls-dir".to_owned(), self.tls_dir(member).display().to_string()],
+            false => vec!["--insecure-loopback".to_owned()],
+        }
     }
 
     /// With a coordinator, and agents `n1`, `n2`, ... on the cores in turn.
     #[must_use]
     pub fn with_agents(count: usize) -> Self {
-        let mut bank = Self::new();
-        bank.serve();
+        Self::new().and_agents(count)
+    }
+
+    /// As [`Bank::with_agents`], over mutual TLS.
+    #[must_use]
+    pub fn with_secure_agents(count: usize) -> Self {
+        Self::secure().and_agents(count)
+    }
+
+    fn and_agents(mut self, count: usize) -> Self {
+        self.serve();
         for index in 0..count {
-            bank.agent(&format!("n{}", index + 1), index, &[]);
+            self.agent(&format!("n{}", index + 1), index, &[]);
         }
-        bank.wait_for_agents(count);
-        bank
+        self.wait_for_agents(count);
+        self
+    }
+
+    /// Sets a variable for agents that are started from now on.
+    pub fn set_agent_env(&mut self, name: &str, value: &str) {
+        self.agent_env.retain(|(known, _)| known != name);
+        self.agent_env.push((name.to_owned(), value.to_owned()));
     }
 
     /// Folder of this test.
@@ -107,8 +185,13 @@ impl Bank {
     /// As [`Bank::serve`], with more options.
     pub fn serve_with(&mut self, more: &[&str]) {
         let state_dir = self.state_dir().display().to_string();
-        let arguments = ["serve", "--insecure-loopback", "--listen", &self.address, "--state-dir"];
-        let arguments = [arguments.as_slice(), &[&state_dir], more].concat();
+        let (guard, pki) = (self.guard("coordinator-127.0.0.1"), self.pki_dir());
+        let guard: Vec<&str> = guard.iter().map(String::as_str).collect();
+        let arguments = ["serve", "--listen", &self.address, "--state-dir", &state_dir];
+        let pki = pki.display().to_string();
+        let joining = ["--pki-dir", pki.as_str(), "--join-listen", &self.join_address];
+        let joining = if self.secure { joining.as_slice() } else { &[] };
+        let arguments = [arguments.as_slice(), &guard, joining, more].concat();
         self.coordinator = Some(self.loadbank(&arguments));
         wait_until("the coordinator listens", SOON, || TcpStream::connect(&self.address).ok());
     }
@@ -133,10 +216,33 @@ impl Bank {
         let cores = cores();
         let core = cores[core % cores.len()].to_string();
         let state_dir = self.agent_dir(node).display().to_string();
+        if self.secure && !self.tls_dir(&format!("agent-{node}")).exists() {
+            self.pki(&["issue", "--agent", node]);
+        }
+        let guard = self.guard(&format!("agent-{node}"));
+        let arguments = ["--coordinator", &self.address, "--node", node];
+        let own = ["--cores", &core, "--state-dir", &state_dir];
+        let arguments = [guard, owned(&[arguments.as_slice(), &own, more].concat())].concat();
+        let program = binaries::path("loadbank-agent");
+        Process::start_with(&program, &arguments, &self.agent_env, &self.logs, node)
+    }
+
+    /// Starts an agent on a node with the GPUs of a script, which is a file of this test.
+    pub fn gpu_agent(&mut self, node: &str, script: &str) {
+        let script = self.folder().join(script);
+        let state_dir = self.agent_dir(node).display().to_string();
+        let core = cores()[0].to_string();
         let arguments = ["--insecure-loopback", "--coordinator", &self.address, "--node", node];
         let own = ["--cores", &core, "--state-dir", &state_dir];
-        let arguments = owned(&[arguments.as_slice(), &own, more].concat());
-        Process::start(&binaries::path("loadbank-agent"), &arguments, &self.logs, node)
+        let library = binaries::fake_nvml();
+        let variable = |name: &str, path: &Path| (name.to_owned(), path.display().to_string());
+        let mut variables = self.agent_env.clone();
+        variables.push(variable("LOADBANK_NVML_LIBRARY", &library));
+        variables.push(variable("LOADBANK_FAKE_NVML", &script));
+        let program = binaries::path("loadbank-agent");
+        let arguments = owned(&[arguments.as_slice(), &own].concat());
+        let process = Process::start_with(&program, &arguments, &variables, &self.logs, node);
+        self.agents.insert(node.to_owned(), process);
     }
 
     /// An agent's process.
@@ -195,8 +301,10 @@ impl Bank {
     /// A verb that speaks to the coordinator.
     #[must_use]
     pub fn start_verb(&self, arguments: &[&str]) -> Process {
-        let target = ["--insecure-loopback", "--coordinator", &self.address];
-        self.loadbank(&[arguments, &target].concat())
+        let guard = self.guard("operator-tester");
+        let guard: Vec<&str> = guard.iter().map(String::as_str).collect();
+        let target = ["--coordinator", &self.address];
+        self.loadbank(&[arguments, &target, &guard].concat())
     }
 
     /// `loadbank` with exactly these arguments.
@@ -248,6 +356,11 @@ impl Bank {
 pub fn cores() -> Vec<u32> {
     let facts = agent::node_facts::NodeFacts::read(Path::new("/"));
     facts.cores.value().filter(|cores| !cores.is_empty()).expect("this machine has cores")
+}
+
+fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.expect("a free port").to_string()
 }
 
 fn owned(arguments: &[&str]) -> Vec<String> {

@@ -6,6 +6,7 @@
 
 pub mod bank;
 mod binaries;
+pub mod gpu;
 pub mod plans;
 pub mod process;
 pub mod record;
@@ -27,6 +28,12 @@ pub fn loadbank(arguments: &[&str]) -> std::process::Output {
     output.expect("loadbank can be started")
 }
 
+/// The library of a test double, by the name of its crate (`fake-cuda`).
+#[must_use]
+pub fn double(name: &str) -> std::path::PathBuf {
+    binaries::double(name)
+}
+
 /// A file of published data that lies beside the tests.
 #[must_use]
 pub fn data(name: &str) -> String {
@@ -38,7 +45,8 @@ pub fn data(name: &str) -> String {
 pub const REQUIRE: &str = "LOADBANK_REQUIRE";
 
 /// Whether this machine has a facility. Without it a test says so and is skipped, unless
-/// `LOADBANK_REQUIRE` names the facility. Known: `root`.
+/// `LOADBANK_REQUIRE` names the facility. Known: `root`; tests that find out by themselves
+/// call [`skip`] (`c++`, `nvrtc`).
 ///
 /// # Panics
 /// When the facility is required and not there, or nobody knows it.

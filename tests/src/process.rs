@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Distance of looks at something that is waited for.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
+/// A library that is nowhere.
+const NO_NVML: &str = "/nonexistent/libnvidia-ml.so.1";
+
 /// TCP_LISTEN in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
@@ -49,6 +52,21 @@ impl Process {
     /// When it can't be started.
     #[must_use]
     pub fn start(program: &Path, arguments: &[String], folder: &Path, name: &str) -> Self {
+        Self::start_with(program, arguments, &[], folder, name)
+    }
+
+    /// Starts a program with its output in `folder` and more variables around it.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn start_with(
+        program: &Path,
+        arguments: &[String],
+        env: &[(String, String)],
+        folder: &Path,
+        name: &str,
+    ) -> Self {
         let unique = std::fs::read_dir(folder).map_or(0, Iterator::count);
         let file = |ending: &str| folder.join(format!("{unique:03}-{name}.{ending}"));
         let (out, err) = (file("out"), file("err"));
@@ -57,6 +75,9 @@ impl Process {
         command.args(arguments).stdin(Stdio::null());
         command.stdout(create(&out)).stderr(create(&err));
         command.env("LOADBANK_LOG", "info").process_group(0);
+        // Tests say which GPUs there are: none, or those of a script.
+        command.env("LOADBANK_NVML_LIBRARY", NO_NVML);
+        command.envs(env.iter().map(|(name, value)| (name, value)));
         // SAFETY: prctl and its arguments touch nothing of this process.
         unsafe {
             command.pre_exec(|| {

@@ -31,7 +31,13 @@ fn named_paths(document: &str) -> BTreeSet<String> {
 #[test]
 fn paths_named_in_documents_exist() {
     let mut seen = 0;
-    for document in ["README.md", "ARCHITECTURE.md", "docs/formats.md", "docs/calibration.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/formats.md",
+        "docs/calibration.md",
+        "docs/security.md",
+    ] {
         for path in named_paths(&read(document)) {
             seen += 1;
             assert!(root().join(&path).exists(), "{document} names {path}, which does not exist");

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::Sender;
 
-use model::collective::CollectiveOp;
+use model::collective::{CollectiveOp, Transport};
 use model::histogram::LatencyHistogram;
 
 use super::clock::{Halt, now_ns};
@@ -130,6 +130,7 @@ fn tell(window: &Window, order: &FabricOrder, bytes: u64, reports: &Sender<Fabri
         to_ns: now_ns(),
         phase: order.phase.clone(),
         op: CollectiveOp::AllReduce,
+        over: Transport::Tcp,
         bytes,
         rank: order.rank,
         world_size: order.world_size(),

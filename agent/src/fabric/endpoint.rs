@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::clock::{Halt, now_ns};
 use super::error::FabricError;
-use super::hello::{Hello, Purpose, Token, WELCOME};
+use super::hello::{ANSWER_BYTES, Hello, Purpose, Token, WELCOME, nonce};
 use super::listener::Listener;
 use super::socket::{Tuning, connect, source_port};
 
@@ -115,17 +115,21 @@ impl Endpoint {
         let source = SocketAddr::new(self.config.listen.ip(), port);
         let tuning = self.config.tuning.of(hello.purpose, target.ip());
         let mut stream = connect(target, source, &tuning, ATTEMPT)?;
-        let mut answer = [0; WELCOME.len()];
+        let nonsense = || FabricError::Nonsense(format!("{target} answered, but not as one of us"));
+        let said = nonce().map(|nonce| hello.encode(&nonce)).map_err(FabricError::io("hello"))?;
+        let mut answer = [0; ANSWER_BYTES];
         stream
             .set_read_timeout(Some(ATTEMPT))
             .and_then(|()| stream.set_write_timeout(Some(ATTEMPT)))
-            .and_then(|()| stream.write_all(&hello.encode(&self.config.token)))
+            .and_then(|()| stream.write_all(&said))
             .and_then(|()| stream.read_exact(&mut answer))
             .map_err(FabricError::io("hello"))?;
-        if answer == WELCOME {
-            Ok(stream)
-        } else {
-            Err(FabricError::Nonsense(format!("{target} answered, but not as one of us")))
-        }
+        let proof = self.config.token.prove(&said, &answer).ok_or_else(nonsense)?;
+        let mut welcome = [0; WELCOME.len()];
+        stream
+            .write_all(&proof)
+            .and_then(|()| stream.read_exact(&mut welcome))
+            .map_err(FabricError::io("hello"))?;
+        if welcome == WELCOME { Ok(stream) } else { Err(nonsense()) }
     }
 }

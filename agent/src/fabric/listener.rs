@@ -1,5 +1,5 @@
-//! The door of the data plane: accepts connections, believes only those with a right
-//! hello, and parks them until an order asks. A stranger costs a slot for two seconds and
+//! The door of the data plane: accepts connections, believes only those that know the
+//! run's token, and parks them until an order asks. A stranger costs a slot for two seconds and
 //! a number in a counter, nothing else.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::clock::{Halt, now_ns};
 use super::error::FabricError;
-use super::hello::{HELLO_BYTES, Hello, Token, WELCOME};
+use super::hello::{HELLO_BYTES, Hello, Nonce, PROOF_BYTES, Token, WELCOME, nonce};
 use super::socket::{Tuning, tune};
 
 /// Longest time between accept and a whole hello: many round trips of any fabric.
@@ -140,13 +140,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A connection that has not said its whole hello yet.
+/// A connection that has not proved itself yet.
 struct HalfOpen {
     stream: TcpStream,
     from: IpAddr,
     since_ns: u64,
-    bytes: [u8; HELLO_BYTES],
+    /// The hello, and the proof behind it.
+    bytes: [u8; HELLO_BYTES + PROOF_BYTES],
     have: usize,
+    /// Our nonce, once the hello was answered with it.
+    asked: Option<Nonce>,
 }
 
 /// What became of a half-open connection after a look at it.
@@ -207,8 +210,9 @@ impl Door {
                 self.refuse(oldest.from);
             }
             let (from, since_ns) = (from.ip(), now_ns());
-            let bytes = [0; HELLO_BYTES];
-            self.half_open.push_back(HalfOpen { stream, from, since_ns, bytes, have: 0 });
+            let bytes = [0; HELLO_BYTES + PROOF_BYTES];
+            let caller = HalfOpen { stream, from, since_ns, bytes, have: 0, asked: None };
+            self.half_open.push_back(caller);
         }
     }
 
@@ -242,14 +246,13 @@ impl Door {
 
 impl HalfOpen {
     fn look(&mut self, token: &Token) -> Look {
-        match self.stream.read(&mut self.bytes[self.have..]) {
+        // No further than the proof: what comes behind it belongs to the connection.
+        let end = if self.asked.is_some() { self.bytes.len() } else { HELLO_BYTES };
+        match self.stream.read(&mut self.bytes[self.have..end]) {
             Ok(0) => Look::Stranger,
             Ok(read) => {
                 self.have += read;
-                if self.have < HELLO_BYTES {
-                    return Look::Waits;
-                }
-                Hello::decode(&self.bytes, token).map_or(Look::Stranger, Look::Believed)
+                if self.have < end { Look::Waits } else { self.heard(token) }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let slow = now_ns().saturating_sub(self.since_ns) > HELLO_NS;
@@ -259,12 +262,32 @@ impl HalfOpen {
             Err(_) => Look::Stranger,
         }
     }
+
+    /// Answers a whole hello, or believes a whole proof.
+    fn heard(&mut self, token: &Token) -> Look {
+        let mut said = [0; HELLO_BYTES];
+        said.copy_from_slice(&self.bytes[..HELLO_BYTES]);
+        let Some(hello) = Hello::decode(&said) else { return Look::Stranger };
+        if let Some(ours) = &self.asked {
+            let right = token.proves(&said, ours, &self.bytes[HELLO_BYTES..]);
+            return if right { Look::Believed(hello) } else { Look::Stranger };
+        }
+        let Ok(ours) = nonce() else { return Look::Stranger };
+        // An empty send buffer always holds so few bytes.
+        match self.stream.write_all(&token.answer(&said, &ours)) {
+            Ok(()) => {
+                self.asked = Some(ours);
+                Look::Waits
+            }
+            Err(_) => Look::Stranger,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fabric::hello::{Purpose, TOKEN_BYTES};
+    use crate::fabric::hello::{ANSWER_BYTES, Purpose, TOKEN_BYTES};
 
     const HELLO: Hello = Hello { epoch: 3, rank: 1, purpose: Purpose::Ring };
 
@@ -283,14 +306,26 @@ mod tests {
         seen
     }
 
+    /// Calls as a peer does; the door's last word.
+    fn call(listener: &Listener, token: &Token) -> (TcpStream, Option<[u8; 8]>) {
+        let mut caller = TcpStream::connect(listener.address()).unwrap();
+        let said = HELLO.encode(&nonce().unwrap());
+        caller.write_all(&said).unwrap();
+        let mut answer = [0; ANSWER_BYTES];
+        caller.read_exact(&mut answer).unwrap();
+        // A stranger can't make a proof: it sends what it heard.
+        let proof = token.prove(&said, &answer).unwrap_or([5; PROOF_BYTES]);
+        caller.write_all(&proof).unwrap();
+        let mut welcome = [0; 8];
+        let read = caller.read_exact(&mut welcome);
+        (caller, read.is_ok().then_some(welcome))
+    }
+
     #[test]
     fn a_right_hello_is_welcomed_and_found_by_its_key() {
         let listener = listener();
-        let mut caller = TcpStream::connect(listener.address()).unwrap();
-        caller.write_all(&HELLO.encode(&Token([9; TOKEN_BYTES]))).unwrap();
-        let mut welcome = [0; 8];
-        caller.read_exact(&mut welcome).unwrap();
-        assert_eq!(welcome, WELCOME);
+        let (_caller, welcome) = call(&listener, &Token([9; TOKEN_BYTES]));
+        assert_eq!(welcome, Some(WELCOME));
         let deadline = now_ns() + 5_000_000_000;
         assert!(listener.take(HELLO, deadline, &Halt::default()).is_ok());
         assert!(listener.refused().is_empty());
@@ -299,13 +334,12 @@ mod tests {
     #[test]
     fn strangers_are_closed_and_counted() {
         let listener = listener();
-        let mut wrong_token = TcpStream::connect(listener.address()).unwrap();
-        wrong_token.write_all(&HELLO.encode(&Token([8; TOKEN_BYTES]))).unwrap();
+        let (_caller, wrong_token) = call(&listener, &Token([8; TOKEN_BYTES]));
         let mut garbage = TcpStream::connect(listener.address()).unwrap();
         garbage.write_all(&[b'G'; 4096]).unwrap();
         drop(TcpStream::connect(listener.address()).unwrap());
         assert_eq!(refused_within(&listener, 3), 3);
-        assert_eq!(wrong_token.read(&mut [0; 8]).unwrap_or(0), 0);
+        assert_eq!(wrong_token, None);
     }
 
     #[test]
@@ -321,9 +355,7 @@ mod tests {
         let crowd: Vec<_> = (0..HALF_OPEN_MAX + 8)
             .map(|_| TcpStream::connect(listener.address()).unwrap())
             .collect();
-        let mut caller = TcpStream::connect(listener.address()).unwrap();
-        caller.write_all(&HELLO.encode(&Token([9; TOKEN_BYTES]))).unwrap();
-        caller.read_exact(&mut [0; 8]).unwrap();
+        assert_eq!(call(&listener, &Token([9; TOKEN_BYTES])).1, Some(WELCOME));
         drop(crowd);
     }
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod hello;
 pub mod layout;
 pub mod listener;
+pub mod nccl;
 pub mod operand;
 pub mod pair;
 pub mod patience;
@@ -25,7 +26,7 @@ pub mod tcp;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender};
 
-use model::collective::CollectiveOp;
+use model::collective::{CollectiveOp, Transport};
 use model::histogram::LatencyHistogram;
 use model::id::NodeName;
 use model::reading::Reading;
@@ -122,6 +123,7 @@ pub enum FabricReport {
         to_ns: u64,
         phase: String,
         op: CollectiveOp,
+        over: Transport,
         bytes: u64,
         rank: u32,
         world_size: u32,
@@ -171,7 +173,8 @@ pub enum FabricReport {
 /// A broken adder is wrong in every operation: enough to see the pattern, not to flood.
 pub const WRONG_REPORTED_MAX: u64 = 4;
 
-/// A kind of network. One of three ports; implementations: `tcp`, later `nccl`.
+/// A kind of network. One of three ports; implementations: `tcp`, and beside
+/// it `nccl` for collectives between GPUs, a process a job.
 pub trait Fabric: Send + Sync {
     /// Where peers reach this node.
     fn address(&self) -> SocketAddr;

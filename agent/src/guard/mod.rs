@@ -8,14 +8,19 @@
 //! A guard that loses a sensor it had fails closed. A machine that never had the sensor is
 //! not dropped: there it is "not measured", and the verdict says so.
 
+mod held;
 mod sensor;
 #[cfg(test)]
 mod tests;
+mod trip;
 
-use std::fmt;
+use model::xid::Xid;
 
-use crate::hardware::Sensed;
+use crate::hardware::{GpuSensed, Sensed};
+use held::Held;
 use sensor::Watch;
+
+pub use trip::{Loss, Sensor, Trip};
 
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -32,12 +37,14 @@ pub const SENSOR_SILENT_MAX_NS: u64 = 10 * NS_PER_S;
 /// minutes). As long as a silent sensor: to the guard it is the same blindness.
 pub const SAMPLER_SILENT_MAX_NS: u64 = 10 * NS_PER_S;
 
-/// Which of a device's sensors the guard watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sensor {
-    Temperature,
-    Power,
-}
+/// Slowed down by its own hardware for so long: three looks at one a second, as others ask
+/// for before they call a brake sustained (NVSentinel#1668). Shorter ones are counted by the
+/// driver, and judged.
+pub const HELD_MAX_NS: u64 = 3 * NS_PER_S;
+
+/// NVML's mask of clock-event reasons (nvml.h): hardware thermal slowdown, external brake.
+const HW_THERMAL: u64 = 0x40;
+const POWER_BRAKE: u64 = 0x80;
 
 /// What a plan or a person allows.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -55,6 +62,8 @@ pub enum Event {
     SenseTimedOut,
     /// Uncorrectable memory errors of the device, counted since whenever.
     Uncorrectable { count: u64 },
+    /// The driver reported an error of the device by its number.
+    Xid { code: u64 },
     /// Time passed.
     Tick,
 }
@@ -63,39 +72,6 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
     Drop { device: u32, why: Trip },
-}
-
-/// Why a device was dropped.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Trip {
-    TooHot {
-        temp_c: f64,
-        limit_c: f64,
-    },
-    SensorLost {
-        sensor: Sensor,
-        how: Loss,
-    },
-    SamplerHung {
-        silent_ns: u64,
-    },
-    UncorrectableErrors {
-        before: u64,
-        now: u64,
-    },
-    /// The limit itself is no number that could ever be reached.
-    LimitAbsurd {
-        limit_c: f64,
-    },
-}
-
-/// How a sensor was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// Bad readings in a row.
-    Bad { readings: u32 },
-    /// No value for so long.
-    Silent { silent_ns: u64 },
 }
 
 /// The guard of one device.
@@ -108,6 +84,8 @@ pub struct Guard {
     /// When the sampler last came back, or when we began to wait for it.
     heard_ns: Option<u64>,
     uncorrectable: Option<u64>,
+    hw_thermal: Held,
+    brake: Held,
     tripped: Option<Trip>,
     /// The latest instant seen: time here never runs backwards.
     now_ns: u64,
@@ -123,6 +101,8 @@ impl Guard {
             power: Watch::new(Sensor::Power),
             heard_ns: None,
             uncorrectable: None,
+            hw_thermal: Held::default(),
+            brake: Held::default(),
             tripped: None,
             now_ns: 0,
         }
@@ -150,6 +130,8 @@ impl Guard {
         self.heard_ns = Some(self.now_ns);
         self.temperature.restart(self.now_ns);
         self.power.restart(self.now_ns);
+        self.hw_thermal.restart();
+        self.brake.restart();
     }
 
     /// The instant at which [`Event::Tick`] is due at the latest.
@@ -180,10 +162,8 @@ impl Guard {
     fn take(&mut self, event: Event) -> Option<Trip> {
         match event {
             Event::Sensed(sensed) => self.take_sensed(&sensed),
-            Event::Uncorrectable { count } => {
-                let before = self.uncorrectable.replace(count)?;
-                (count > before).then_some(Trip::UncorrectableErrors { before, now: count })
-            }
+            Event::Uncorrectable { count } => self.take_uncorrectable(count),
+            Event::Xid { code } => Some(Xid::of(code)).filter(|xid| xid.fatal).map(Trip::Xid),
             // The clock of the silence runs already; it begins here where nothing was heard.
             Event::SenseTimedOut | Event::Tick => {
                 self.heard_ns.get_or_insert(self.now_ns);
@@ -196,11 +176,39 @@ impl Guard {
         self.heard_ns = Some(self.now_ns);
         let temperature = self.temperature.take(self.now_ns, sensed.temp_c);
         let power = self.power.take(self.now_ns, sensed.power_w);
+        let gpu = sensed.gpu.as_deref().and_then(|gpu| self.take_gpu(gpu));
         let hot = self.temperature.value().zip(self.limits.device_temp_c);
         hot.filter(|(temp_c, limit_c)| temp_c >= limit_c)
             .map(|(temp_c, limit_c)| Trip::TooHot { temp_c, limit_c })
+            .or(gpu)
             .or_else(|| lost(Sensor::Temperature, temperature?))
             .or_else(|| lost(Sensor::Power, power?))
+    }
+
+    /// Software's power cap is a burn's normal state; what the hardware does by itself is not.
+    fn take_gpu(&mut self, gpu: &GpuSensed) -> Option<Trip> {
+        if let Some(how) = gpu.gone {
+            return Some(Trip::Gone { how });
+        }
+        let ecc = gpu.sample.ecc_uncorrected.value();
+        let errors = ecc.and_then(|count| self.take_uncorrectable(count));
+        let mask = gpu.sample.clock_event_reasons.value();
+        let mut held = |held: fn(&mut Self) -> &mut Held, bit: u64| {
+            let now_ns = self.now_ns;
+            mask.map_or(0, |mask| held(self).take(now_ns, mask & bit != 0))
+        };
+        let braked_ns = held(|guard| &mut guard.brake, POWER_BRAKE);
+        let hot_ns = held(|guard| &mut guard.hw_thermal, HW_THERMAL);
+        errors
+            .or_else(|| {
+                (braked_ns >= HELD_MAX_NS).then_some(Trip::PowerBrake { held_ns: braked_ns })
+            })
+            .or_else(|| (hot_ns >= HELD_MAX_NS).then_some(Trip::HwThermal { held_ns: hot_ns }))
+    }
+
+    fn take_uncorrectable(&mut self, count: u64) -> Option<Trip> {
+        let before = self.uncorrectable.replace(count)?;
+        (count > before).then_some(Trip::UncorrectableErrors { before, now: count })
     }
 
     fn check_silence(&self) -> Option<Trip> {
@@ -221,39 +229,4 @@ impl Guard {
 
 fn lost(sensor: Sensor, how: Loss) -> Option<Trip> {
     Some(Trip::SensorLost { sensor, how })
-}
-
-impl fmt::Display for Sensor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Temperature => "temperature",
-            Self::Power => "power",
-        })
-    }
-}
-
-impl fmt::Display for Trip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |ns: u64| ns as f64 / NS_PER_S as f64;
-        match *self {
-            Self::TooHot { temp_c, limit_c } => {
-                write!(f, "{temp_c:.1} °C reached the limit of {limit_c:.1} °C")
-            }
-            Self::SensorLost { sensor, how: Loss::Bad { readings } } => {
-                write!(f, "the {sensor} sensor gave {readings} bad readings in a row")
-            }
-            Self::SensorLost { sensor, how: Loss::Silent { silent_ns } } => {
-                write!(f, "the {sensor} sensor gave no value for {:.1} s", seconds(silent_ns))
-            }
-            Self::SamplerHung { silent_ns } => {
-                write!(f, "reading the sensors hung for {:.1} s", seconds(silent_ns))
-            }
-            Self::UncorrectableErrors { before, now } => {
-                write!(f, "uncorrectable memory errors rose from {before} to {now}")
-            }
-            Self::LimitAbsurd { limit_c } => {
-                write!(f, "a temperature limit of {limit_c} °C guards nothing")
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The guard as a table of stories, then against random ones.
 
 use model::reading::{Absence, Reading};
+use model::record::GpuSample;
 use proptest::prelude::*;
 
 use super::*;
@@ -118,6 +119,72 @@ fn a_reading_that_comes_after_a_hang_does_not_undo_it() {
     let drops = guard.step(60 * NS_PER_S, celsius(50.0));
     let why = Trip::SamplerHung { silent_ns: 60 * NS_PER_S };
     assert_eq!(drops, vec![Action::Drop { device: 0, why }]);
+}
+
+fn gpu(gpu: GpuSensed) -> Event {
+    Event::Sensed(Sensed {
+        power_w: Reading::Value(600.0),
+        temp_c: Reading::Value(60.0),
+        gpu: Some(Box::new(gpu)),
+        ..Sensed::default()
+    })
+}
+
+fn mask(mask: u64) -> Event {
+    let sample = GpuSample { clock_event_reasons: Reading::Value(mask), ..GpuSample::default() };
+    gpu(GpuSensed { sample, ..GpuSensed::default() })
+}
+
+#[test]
+fn stories_of_a_gpu() {
+    let ecc = |count| {
+        let ecc_uncorrected = Reading::Value(count);
+        let sample = GpuSample { ecc_uncorrected, ..GpuSample::default() };
+        gpu(GpuSensed { sample, ..GpuSensed::default() })
+    };
+    let gone = gpu(GpuSensed { gone: Some("lost"), ..GpuSensed::default() });
+    let held_ns = HELD_MAX_NS;
+    let flicker = [mask(0x80), mask(0x80), mask(0x80), mask(0x4)].to_vec();
+    let cases: Vec<Story> = vec![
+        ("software's power cap is normal", LIMIT, vec![mask(0x4); 60], None),
+        ("the umbrella alone is a flicker", LIMIT, vec![mask(0x8); 60], None),
+        ("braked", LIMIT, vec![mask(0x8c); 9], Some((3, Trip::PowerBrake { held_ns }))),
+        ("braked for a moment", LIMIT, [vec![mask(0x80); 3], vec![mask(0); 9]].concat(), None),
+        (
+            "braked most of the time",
+            LIMIT,
+            [flicker.clone(), flicker].concat(),
+            Some((5, Trip::PowerBrake { held_ns })),
+        ),
+        ("hot hardware", LIMIT, vec![mask(0x48); 9], Some((3, Trip::HwThermal { held_ns }))),
+        (
+            "a new memory error",
+            LIMIT,
+            vec![ecc(2), ecc(2), ecc(3)],
+            Some((2, Trip::UncorrectableErrors { before: 2, now: 3 })),
+        ),
+        ("off the bus", LIMIT, vec![mask(0), gone], Some((1, Trip::Gone { how: "lost" }))),
+        (
+            "a fatal Xid",
+            LIMIT,
+            vec![mask(0), Event::Xid { code: 79 }],
+            Some((1, Trip::Xid(Xid::of(79)))),
+        ),
+        ("a program's Xid", LIMIT, vec![mask(0), Event::Xid { code: 13 }, mask(0)], None),
+    ];
+    for (name, limits, events, expected) in cases {
+        assert_eq!(play(limits, &events), Vec::from_iter(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_lost_eye_or_a_broken_device_does_not_end_the_run_for_the_rest() {
+    let brake = Trip::PowerBrake { held_ns: 1 };
+    assert!(brake.ends_the_run() && !brake.is_blindness());
+    let hung = Trip::SamplerHung { silent_ns: 1 };
+    assert!(hung.is_blindness() && !hung.ends_the_run());
+    let xid = Trip::Xid(Xid::of(79));
+    assert!(!xid.is_blindness() && !xid.ends_the_run());
 }
 
 #[test]

@@ -5,12 +5,18 @@
 //! killed at any instant.
 
 pub mod cpu;
+pub mod cuda;
+pub mod node;
+mod programme;
 mod scale;
 
 use std::sync::mpsc::{Receiver, Sender};
 
+use model::gauge::Gauge;
 use model::load::{Kernel, Waveform};
 use model::reading::Reading;
+use model::record::GpuSample;
+use proto::v1;
 
 pub use scale::Scale;
 
@@ -31,6 +37,32 @@ pub struct Device {
     pub uuid: Option<String>,
 }
 
+impl Device {
+    /// Wire form.
+    #[must_use]
+    pub fn to_wire(&self) -> v1::Device {
+        v1::Device {
+            index: self.index,
+            kind: self.kind.clone(),
+            model: self.model.clone(),
+            cores: self.cores.clone(),
+            uuid: self.uuid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// From the wire.
+    #[must_use]
+    pub fn from_wire(wire: &v1::Device) -> Self {
+        Self {
+            index: wire.index,
+            kind: wire.kind.clone(),
+            model: wire.model.clone(),
+            cores: wire.cores.clone(),
+            uuid: Some(wire.uuid.clone()).filter(|uuid| !uuid.is_empty()),
+        }
+    }
+}
+
 /// What a device feels now. Every field is a value or a reason why not.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sensed {
@@ -39,6 +71,22 @@ pub struct Sensed {
     pub clock_mhz: Reading<f64>,
     /// Share of the device's cores that were busy since the last call, 0..=1.
     pub busy: Reading<f64>,
+    /// What only a GPU says; `None` for a CPU.
+    pub gpu: Option<Box<GpuSensed>>,
+}
+
+/// What a GPU's driver says beside power, temperature and clock.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GpuSensed {
+    pub sample: GpuSample,
+    /// Slow figures; empty when it was not their turn.
+    pub health: Vec<(Gauge, Reading<f64>)>,
+    /// Processes that compute on it, ours among them; `None` when it was not their turn.
+    pub processes: Option<Vec<u32>>,
+    /// The driver gave the card up, in words.
+    pub gone: Option<&'static str>,
+    /// What became unmeasurable just now, in words.
+    pub lost: Vec<String>,
 }
 
 /// A load with its start. Instants are CLOCK_MONOTONIC nanoseconds of this machine.
@@ -57,8 +105,12 @@ pub struct LoadOrder {
 /// Flip one bit of one block's result on one core, once after `after_blocks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Injection {
+    /// A core of a CPU, a tile of a GPU.
     pub core: u32,
     pub after_blocks: u64,
+    /// Every block from the first on, the first right result of a GPU included: what only
+    /// the fleet's vote can see.
+    pub always: bool,
 }
 
 /// What a worker is told. Orders queue: each takes over at its own start.
@@ -107,12 +159,21 @@ pub enum LoadReport {
     Mismatch { at_ns: u64, kernel: Kernel, core: u32, injected: bool, detail: String },
     /// No block runs any more, and none will before the next `Begin`.
     Idle { at_ns: u64 },
+    /// What a GPU's results add up to, once an order: equal keys must have equal values on
+    /// every GPU of the fleet.
+    Checksum { at_ns: u64, key: String, value: u64 },
+    /// The device gives no load any more, with its driver's number; the process ends.
+    /// `refused`: it was never loaded, for a reason around it rather than in it.
+    Failed { at_ns: u64, code: i32, text: String, refused: bool },
+    /// Free-standing information, such as a kernel path that was passed over.
+    Note { at_ns: u64, text: String },
 }
 
 /// A broken core mismatches in every block: enough to see the pattern, not to flood.
 pub const MISMATCHES_REPORTED_MAX: u32 = 4;
 
-/// A kind of device. One of three ports; implementations: `cpu`, later `cuda`.
+/// A kind of device. One of three ports; implementation: `cpu`; a GPU has
+/// no sensors of this port and runs through [`cuda::run`].
 pub trait Hardware: Send + Sync {
     /// The devices that this agent may load.
     fn devices(&self) -> Vec<Device>;

@@ -69,6 +69,7 @@ impl Sensors {
             temp_c: self.temperature.as_ref().map_or(ABSENT, Temperature::read),
             clock_mhz: self.clock.as_ref().map_or(ABSENT, Clock::read),
             busy: self.busy.as_mut().map_or(ABSENT, Busy::read),
+            gpu: None,
         }
     }
 
@@ -132,6 +133,7 @@ mod tests {
         tree.put("sys/class/powercap/intel-rapl:0/energy_uj", "180000000");
         tree.put("proc/stat", "cpu0 75 0 0 25 0 0 0 0\n");
         let expected = Sensed {
+            gpu: None,
             power_w: Reading::Value(180.0),
             temp_c: Reading::Value(55.0),
             clock_mhz: Reading::Value(2100.0),

@@ -12,6 +12,8 @@ pub(crate) enum Event {
     Message(v1::CoordinatorMessage),
     /// From a sampler; `at_ns` is CLOCK_MONOTONIC when the reading was done.
     Sensed { device: u32, at_ns: u64, sensed: Sensed },
+    /// From a GPU's driver, at `at_ns` of CLOCK_MONOTONIC.
+    Xid { device: u32, at_ns: u64, code: u64 },
     /// From a worker process.
     Worker { slot: Slot, generation: u64, output: Output },
     /// Everything of a run is written; the last batch of this instance.

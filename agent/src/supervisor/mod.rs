@@ -1,7 +1,10 @@
 //! The supervisor: one loop on one permanent thread that owns lease, guard, workers and
 //! what is recorded. Everything reaches it as an [`Event`]; it never blocks on any of them.
 
+mod data_address;
 mod event;
+mod gpu;
+mod nccl;
 mod orders;
 mod ports;
 mod record;
@@ -14,11 +17,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use model::id::RunId;
-use model::reading::Absence;
+use model::reading::{Absence, Reading};
 use model::record::EventKind;
 use proto::v1;
 use tokio::sync::mpsc;
 
+pub(crate) use data_address::DataAddress;
 pub(crate) use event::{Ending, Event};
 use run::Run;
 use status::LastWork;
@@ -36,6 +40,9 @@ use crate::worker::{Slot, Worker, WorkerCommandLine};
 const TICK: Duration = Duration::from_millis(100);
 /// Distance of status messages.
 const STATUS_NS: u64 = 1_000_000_000;
+/// Eight GPUs at ten looks a second would be eighty batches: they travel once a second. What
+/// waits dies with this process, and is no more than that second.
+const GATHER_NS: u64 = 1_000_000_000;
 /// A device cools down within minutes; what its sensors say for so long after a lost lease
 /// may tell why it was lost. A run that nobody resumes is not recorded for ever.
 const RECORD_AFTER_LEASE_NS: u64 = 300_000_000_000;
@@ -49,6 +56,8 @@ pub(crate) struct Parts {
     pub devices: Vec<Device>,
     /// Sensors that this machine does not have.
     pub missing: Vec<(String, Absence)>,
+    /// GPUs that are not to be loaded, and why.
+    pub refusals: BTreeMap<u32, String>,
     /// Who else uses this node, kept fresh by a thread of its own.
     pub surroundings: Arc<Surroundings>,
     pub clock: AgentClock,
@@ -56,6 +65,7 @@ pub(crate) struct Parts {
     /// Messages to the coordinator; dropped while there is no session.
     pub outbox: mpsc::Sender<v1::AgentMessage>,
     pub worker_line: WorkerCommandLine,
+    pub data_address: DataAddress,
     pub sampling: Arc<Sampling>,
     /// Into this loop, for the threads that it starts.
     pub hear: std::sync::mpsc::Sender<Event>,
@@ -72,6 +82,10 @@ pub(crate) struct Supervisor {
     workers: BTreeMap<Slot, Worker>,
     generation: u64,
     sensed: BTreeMap<u32, Sensed>,
+    /// Samples of GPUs that wait to become one batch.
+    gathered: record::Gathered,
+    /// Who computes on each GPU, and which of them were ever ours.
+    occupants: gpu::Occupants,
     last_work: BTreeMap<u32, LastWork>,
     status_at_ns: u64,
     /// The workers end as soon as they are idle.
@@ -97,6 +111,8 @@ impl Supervisor {
             workers: BTreeMap::new(),
             generation: 0,
             sensed: BTreeMap::new(),
+            gathered: record::Gathered::default(),
+            occupants: gpu::Occupants::default(),
             last_work: BTreeMap::new(),
             status_at_ns: 0,
             abandoning: false,
@@ -132,6 +148,7 @@ impl Supervisor {
         match event {
             Event::Message(message) => self.take_message(message),
             Event::Sensed { device, at_ns, sensed } => self.take_sensed(device, at_ns, sensed),
+            Event::Xid { device, at_ns, code } => self.take_xid(device, at_ns, code),
             Event::Worker { slot, generation, output } => {
                 self.take_output(slot, generation, output);
             }
@@ -179,7 +196,20 @@ impl Supervisor {
     fn take_sensed(&mut self, device: u32, at_ns: u64, sensed: Sensed) {
         self.step_guard(device, guard::Event::Sensed(sensed.clone()));
         self.record_sample(device, at_ns, &sensed);
-        self.sensed.insert(device, sensed);
+        self.note_gpu(device, &sensed);
+        let before = self.sensed.insert(device, sensed);
+        if let (Some(before), Some(now)) = (before, self.sensed.get_mut(&device))
+            && now.power_w == Reading::Absent(Absence::NotYet)
+        {
+            // Nothing new since the last look: the screen shows what is still so.
+            now.power_w = before.power_w;
+        }
+    }
+
+    fn take_xid(&mut self, device: u32, at_ns: u64, code: u64) {
+        tracing::warn!(device, "{}", model::Xid::of(code));
+        self.record_xid(device, at_ns, code);
+        self.step_guard(device, guard::Event::Xid { code });
     }
 
     fn take_end(&mut self, how: Ending) {
@@ -198,6 +228,7 @@ impl Supervisor {
         for device in self.guards.keys().copied().collect::<Vec<_>>() {
             self.step_guard(device, guard::Event::Tick);
         }
+        self.spool_gathered(now_ns, GATHER_NS);
         self.end_phase_if_due(now_ns);
         self.kill_overdue(now_ns);
         self.prepare_postponed();
@@ -261,17 +292,28 @@ impl Supervisor {
         }
     }
 
-    /// The guard outranks the plan: the device is idle now, whatever else goes on.
+    /// The guard outranks the plan: the device is idle now, whatever else goes on. The run
+    /// ends where the building is in danger, or where nothing is left to load.
     fn drop_device(&mut self, device: u32, why: &guard::Trip) {
         let Some(run) = &mut self.run else { return };
         run.tripped.insert(device);
         let run_id = run.id().to_owned();
+        let left = self.parts.devices.iter().any(|device| !run.tripped.contains(&device.index));
         if let Some(mut worker) = self.workers.remove(&Slot::Device(device)) {
             worker.kill();
         }
-        self.record_event(EventKind::GuardTrip, Some(device), why.to_string());
-        let tripped = v1::Tripped { run_id, device, why: why.to_string() };
-        self.say(v1::agent_message::Kind::Tripped(tripped));
+        // What we can't see is no fault of the device.
+        let kind = match why.is_blindness() {
+            true => EventKind::SensorLost,
+            false => EventKind::GuardTrip,
+        };
+        let text = format!("device {device} dropped: {why}");
+        tracing::warn!("{text}");
+        self.record_event(kind, Some(device), text);
+        if why.ends_the_run() || !left {
+            let tripped = v1::Tripped { run_id, device, why: why.to_string() };
+            self.say(v1::agent_message::Kind::Tripped(tripped));
+        }
     }
 
     /// Who else uses this node now, a line each.

@@ -1,12 +1,15 @@
 //! What the coordinator orders, and how it reaches the workers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::id::RunId;
+use model::load::Kernel;
 use model::record::EventKind;
 use proto::v1;
 use proto::v1::worker_command::Kind as Command;
 
+use super::nccl;
 use super::ports::data_ports;
 use super::run::{Run, TimedPhase, waveform_of};
 use super::{Event, IDLE_GRACE_NS, Supervisor};
@@ -63,6 +66,7 @@ impl Supervisor {
             self.say_prepared(run_id, Err(why));
             return;
         }
+        self.spool_gathered(u64::MAX, 0);
         self.abandon_workers();
         // What is left of an earlier lease would refuse the new one; nothing heats on it.
         self.step_lease(lease::Event::Drop);
@@ -74,6 +78,7 @@ impl Supervisor {
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.run = Some(Run::new(prepare));
         self.record_surroundings();
+        self.refuse_devices();
         if let Err(error) = self.start_workers() {
             let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
             self.say_prepared(run_id, Err(format!("workers can't be started: {error}")));
@@ -84,16 +89,20 @@ impl Supervisor {
 
     fn start_workers(&mut self) -> std::io::Result<()> {
         for device in self.parts.devices.clone() {
+            if self.refusal_of(device.index).is_some() {
+                continue;
+            }
             let slot = Slot::Device(device.index);
-            self.start_worker(slot, device.uuid.as_deref(), &device.cores)?;
+            self.start_worker(slot, device.uuid.as_slice(), &device.cores)?;
         }
         let cores: Vec<u32> =
             self.parts.devices.iter().flat_map(|d| d.cores.iter().copied()).collect();
-        self.start_worker(Slot::Fabric, None, &cores)?;
+        self.start_worker(Slot::Fabric, &[], &cores)?;
         let Some(run) = &self.run else { return Ok(()) };
         let (listen, source) = data_ports(&self.parts.node);
+        let address = self.parts.data_address.now().map_err(std::io::Error::other)?;
         let listen = v1::WorkerListen {
-            address: format!("127.0.0.1:{listen}"),
+            address: SocketAddr::new(address, listen).to_string(),
             source_port_base: u32::from(source),
             data_token: run.prepare.data_token.clone(),
             congestion: run.prepare.congestion.clone(),
@@ -102,10 +111,10 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start_worker(
+    pub(super) fn start_worker(
         &mut self,
         slot: Slot,
-        gpu: Option<&str>,
+        gpus: &[String],
         cores: &[u32],
     ) -> std::io::Result<()> {
         self.generation += 1;
@@ -114,18 +123,22 @@ impl Supervisor {
             &self.parts.worker_line,
             slot,
             self.generation,
-            gpu,
+            gpus,
             cores,
             move |slot, generation, output| {
                 let _ = hear.send(Event::Worker { slot, generation, output });
             },
         )?;
+        self.occupants.started(worker.pid());
         self.workers.insert(slot, worker);
         Ok(())
     }
 
     pub(super) fn say_prepared(&mut self, run_id: String, outcome: Result<String, String>) {
-        let warnings = self.warnings();
+        let mut warnings = self.warnings();
+        let refused = self.run.iter().flat_map(|run| &run.refused);
+        warnings
+            .extend(refused.map(|(device, why)| format!("device {device} is not loaded: {why}")));
         let (ok, why, data_address) = match outcome {
             Ok(address) => (true, String::new(), address),
             Err(why) => (false, why, String::new()),
@@ -148,10 +161,17 @@ impl Supervisor {
             scale,
             ..v1::Level::default()
         });
+        let over_nccl = nccl::is_wanted(&arm).then(|| arm.clone());
         run.armed = Some(arm);
         run.ready_owed = true;
+        run.nccl_owed = None;
+        run.nccl_id.clear();
         if let Some(level) = level {
             self.scale(&level);
+        }
+        if let Some(why) = over_nccl.and_then(|arm| self.open_nccl(&arm).err()) {
+            self.answer_pending_arm(Some(why));
+            return;
         }
         let asked = matches!(self.lease.state(), lease::State::Armed { .. });
         if allowed || !heats {
@@ -186,7 +206,11 @@ impl Supervisor {
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
         let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
         let Some(arm) = &run.armed else { return };
-        let why = why_not.or_else(|| refusal(arm, &self.parts.devices));
+        if run.nccl_owed.is_some() && why_not.is_none() {
+            return;
+        }
+        let loadable = self.parts.devices.iter().filter(|d| !run.refused.contains_key(&d.index));
+        let why = why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>()));
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),
@@ -194,6 +218,7 @@ impl Supervisor {
             attempt: arm.attempt,
             ok: why.is_none(),
             why: why.unwrap_or_default(),
+            nccl_id: std::mem::take(&mut run.nccl_id),
         };
         self.say(v1::agent_message::Kind::Ready(ready));
     }
@@ -226,6 +251,9 @@ impl Supervisor {
             self.record_event(EventKind::Note, None, text);
         }
         self.order_loads(&arm, &phase);
+        if nccl::is_wanted(&arm) {
+            self.order_nccl(&arm, &phase, go.nccl_id.clone());
+        }
         self.order_traffic(&arm, &phase);
     }
 
@@ -237,7 +265,7 @@ impl Supervisor {
         }
         for device in self.parts.devices.clone() {
             let tripped = self.run.as_ref().is_some_and(|run| run.tripped.contains(&device.index));
-            if tripped {
+            if tripped || self.refusal_of(device.index).is_some() {
                 continue;
             }
             let order = v1::WorkerLoad {
@@ -265,9 +293,10 @@ impl Supervisor {
             end_ns: phase.end_ns,
             rank: mine.rank,
             peers: arm.peers.clone(),
-            traffic: arm.traffic.clone(),
+            traffic: over_tcp(arm),
             loaded: phase.loaded,
             epoch: arm.attempt,
+            nccl_id: Vec::new(),
         };
         self.tell(Slot::Fabric, Command::Traffic(order));
     }
@@ -283,7 +312,11 @@ impl Supervisor {
             .position(|injection| injection.node == node && injection.device == device)?;
         run.injected = true;
         let injection = run.prepare.injections.remove(place);
-        let text = format!("core {} after {} blocks", injection.core, injection.after_blocks);
+        let text = if injection.always {
+            format!("core {}, every block", injection.core)
+        } else {
+            format!("core {} after {} blocks", injection.core, injection.after_blocks)
+        };
         self.record_event(EventKind::Injection, Some(device), text);
         Some(injection)
     }
@@ -337,18 +370,16 @@ impl Supervisor {
 
     pub(super) fn stop_traffic(&mut self) {
         self.tell(Slot::Fabric, Command::Drop(v1::WorkerDrop {}));
+        self.stop_nccl();
     }
 
     /// Tells a worker; one that does not take it is killed.
-    fn tell(&mut self, slot: Slot, command: Command) {
+    pub(super) fn tell(&mut self, slot: Slot, command: Command) {
         let Some(worker) = self.workers.get_mut(&slot) else { return };
         if let Err(error) = worker.tell(command) {
             worker.kill();
             self.workers.remove(&slot);
-            let device = match slot {
-                Slot::Device(index) => Some(index),
-                Slot::Fabric => None,
-            };
+            let device = slot.device();
             let text = format!("{slot:?} took no order and was killed: {error}");
             self.record_event(EventKind::WorkerDied, device, text);
         }
@@ -377,10 +408,7 @@ impl Supervisor {
     fn kill_worker(&mut self, slot: Slot, why: &str) {
         if let Some(mut worker) = self.workers.remove(&slot) {
             worker.kill();
-            let device = match slot {
-                Slot::Device(index) => Some(index),
-                Slot::Fabric => None,
-            };
+            let device = slot.device();
             self.record_event(EventKind::WorkerDied, device, format!("{slot:?} killed: {why}"));
         }
     }
@@ -422,6 +450,7 @@ impl Supervisor {
 
     /// Our part in the run is over: workers end, what is left lies in the spool.
     pub(super) fn end_run(&mut self) {
+        self.spool_gathered(u64::MAX, 0);
         self.postponed = None;
         self.step_lease(lease::Event::Drop);
         self.abandon_workers();
@@ -442,6 +471,13 @@ impl Supervisor {
         }
         match output {
             Output::Report(report) => self.take_report(slot, report),
+            // One process a job: it ends when the job has.
+            Output::Ended
+                if matches!(slot, Slot::Nccl(_))
+                    && self.workers.get(&slot).is_some_and(|worker| worker.idle) =>
+            {
+                self.workers.remove(&slot);
+            }
             Output::Ended => {
                 self.kill_worker(slot, "its process ended by itself");
                 self.say_idle_if_stopped();
@@ -450,13 +486,41 @@ impl Supervisor {
     }
 }
 
-/// Why these devices can't run a phase's load, if they can't.
+/// What the TCP data plane does of a phase's traffic: what NCCL carries leaves it the probes.
+fn over_tcp(arm: &v1::Arm) -> Option<v1::PhaseTraffic> {
+    if !nccl::is_wanted(arm) {
+        return arm.traffic.clone();
+    }
+    let kind = v1::phase_traffic::Kind::ProbesOnly(v1::ProbesOnly {});
+    Some(v1::PhaseTraffic { kind: Some(kind) })
+}
+
+/// Why this node can't run a phase, if it can't.
 fn refusal(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
+    refused_collective(arm).or_else(|| refused_load(arm, devices))
+}
+
+/// The ring over TCP knows one operation.
+fn refused_collective(arm: &v1::Arm) -> Option<String> {
+    use v1::phase_traffic::Kind;
+    let Some(Kind::Collective(collective)) = &arm.traffic.as_ref()?.kind else { return None };
+    let runs = collective.transport == "nccl" || collective.op == "all_reduce";
+    let op = &collective.op;
+    (!runs).then(|| format!("{op} needs GPUs and one version of NCCL on every node of the phase"))
+}
+
+fn refused_load(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
     let load = arm.load.as_ref()?;
     let (kernel, _) = match proto::convert::load_from_wire(load) {
         Ok(load) => load,
         Err(error) => return Some(error.to_string()),
     };
+    if kernel == Kernel::Copy {
+        return Some("kernel copy is not built yet: no device can run it".to_owned());
+    }
+    if devices.is_empty() {
+        return Some("every device of this node is refused: see its warnings".to_owned());
+    }
     let cpu = devices.iter().find(|device| device.uuid.is_none() && !kernel.runs_on_cpu())?;
     let (word, index) = (kernel.word(), cpu.index);
     Some(format!("kernel {word} needs a GPU, and device {index} is a {}", cpu.kind))

@@ -2,7 +2,7 @@
 
 use model::id::RunId;
 use model::load::Kernel;
-use model::record::{Event as Happening, EventKind, Record, Sample, Start, Work};
+use model::record::{Checksum, Event as Happening, EventKind, Record, Sample, Start, Work};
 use proto::convert::record_from_wire;
 use proto::v1;
 
@@ -12,12 +12,20 @@ use crate::clock::monotonic_ns;
 use crate::hardware::Sensed;
 use crate::worker::Slot;
 
+/// Samples that wait to become one batch.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// When the oldest was taken.
+    since_ns: Option<u64>,
+    records: Vec<Record>,
+}
+
 impl Supervisor {
     pub(super) fn take_report(&mut self, slot: Slot, report: v1::WorkerReport) {
         use v1::worker_report::Kind;
         let device = match slot {
             Slot::Device(index) => index,
-            Slot::Fabric => 0,
+            Slot::Fabric | Slot::Nccl(_) => 0,
         };
         match report.kind {
             Some(Kind::Started(started)) => self.record_start(device, &started),
@@ -30,9 +38,14 @@ impl Supervisor {
                 }
                 self.say_idle_if_stopped();
             }
+            Some(Kind::Id(answer)) => self.take_nccl_id(answer),
             Some(Kind::Listening(listening)) => self.take_listening(listening),
             Some(Kind::Record(record)) => self.record_traffic(&record),
-            None => {}
+            Some(Kind::Checksum(checksum)) => self.record_checksum(device, checksum),
+            Some(Kind::Failed(failed)) => self.record_failure(slot, device, failed),
+            Some(Kind::Note(note)) => self.record_event(EventKind::Note, Some(device), note.text),
+            // Asked for at start only, before there is a supervisor.
+            Some(Kind::Gpus(_)) | None => {}
         }
     }
 
@@ -107,6 +120,29 @@ impl Supervisor {
         self.spool(&[Record::Event(happening)]);
     }
 
+    fn record_checksum(&mut self, device: u32, checksum: v1::WorkerChecksum) {
+        let Some(run) = &self.run else { return };
+        let record = Checksum {
+            time_ns: self.parts.clock.tell(checksum.at_ns),
+            device,
+            phase: run.phase_name(checksum.at_ns),
+            key: checksum.key,
+            value: checksum.value,
+        };
+        self.spool(&[Record::Checksum(record)]);
+    }
+
+    /// Its driver gave up. The process ends by itself now, and of that nothing more is said.
+    fn record_failure(&mut self, slot: Slot, device: u32, failed: v1::WorkerFailed) {
+        tracing::error!(device, code = failed.code, "{}", failed.text);
+        let kind = if failed.refused { EventKind::DeviceRefused } else { EventKind::DeviceFailed };
+        self.record_event(kind, Some(device), failed.text);
+        if let Some(mut worker) = self.workers.remove(&slot) {
+            worker.kill();
+        }
+        self.say_idle_if_stopped();
+    }
+
     /// Traffic reports carry monotonic instants until here.
     fn record_traffic(&mut self, record: &v1::Record) {
         let Ok(mut record) = record_from_wire(record) else { return };
@@ -143,8 +179,25 @@ impl Supervisor {
             temp_c: sensed.temp_c,
             clock_mhz: sensed.clock_mhz,
             busy: sensed.busy,
+            gpu: sensed.gpu.as_ref().map(|gpu| Box::new(gpu.sample.clone())),
         };
-        self.spool(&[Record::Sample(sample)]);
+        let health = self.health(device, at_ns, sensed);
+        let records: Vec<Record> = [Record::Sample(sample)].into_iter().chain(health).collect();
+        if sensed.gpu.is_none() {
+            self.spool(&records);
+            return;
+        }
+        self.gathered.since_ns.get_or_insert(at_ns);
+        self.gathered.records.extend(records);
+    }
+
+    /// Hands over what was gathered, once it has waited for so long.
+    pub(super) fn spool_gathered(&mut self, now_ns: u64, wait_ns: u64) {
+        let since_ns = self.gathered.since_ns;
+        if since_ns.is_some_and(|since_ns| now_ns >= since_ns.saturating_add(wait_ns)) {
+            let gathered = std::mem::take(&mut self.gathered);
+            self.spool(&gathered.records);
+        }
     }
 
     pub(super) fn record_event(&mut self, kind: EventKind, device: Option<u32>, text: String) {
@@ -174,7 +227,7 @@ impl Supervisor {
     }
 
     /// Hands one batch to the spooler, at once: what waited would die with this process.
-    fn spool(&mut self, records: &[Record]) {
+    pub(super) fn spool(&mut self, records: &[Record]) {
         let Some(run) = &self.run else { return };
         let run_id = RunId(run.id().to_owned());
         self.parts.spooler.append(run_id, records.to_vec());

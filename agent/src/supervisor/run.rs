@@ -1,6 +1,6 @@
 //! The run that this agent takes part in, and its phases.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::load::Waveform;
 use proto::convert::load_from_wire;
@@ -32,9 +32,15 @@ pub(super) struct Run {
     pub(super) armed: Option<v1::Arm>,
     /// Armed before the lease was granted: READY is owed.
     pub(super) ready_owed: bool,
+    /// READY of this attempt waits until NCCL is open.
+    pub(super) nccl_owed: Option<u32>,
+    /// The id that this node made for the armed attempt, where it is rank 0's.
+    pub(super) nccl_id: Vec<u8>,
     pub(super) phases: VecDeque<TimedPhase>,
     /// Devices that the guard dropped: they do not heat again in this run.
     pub(super) tripped: BTreeSet<u32>,
+    /// Devices that are not loaded in this run, and why.
+    pub(super) refused: BTreeMap<u32, String>,
     /// Why a stop was asked for; Idle is owed until it is said.
     pub(super) stopping: Option<String>,
     pub(super) idle_said: bool,
@@ -55,8 +61,11 @@ impl Run {
             prepare,
             armed: None,
             ready_owed: false,
+            nccl_owed: None,
+            nccl_id: Vec::new(),
             phases: VecDeque::new(),
             tripped: BTreeSet::new(),
+            refused: BTreeMap::new(),
             stopping: None,
             idle_said: false,
             finishing: false,

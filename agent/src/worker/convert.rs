@@ -14,17 +14,18 @@ pub(super) fn load_command(
         Kind::Load(order) => {
             let load = order.load.as_ref().ok_or(ConvertError::Missing("load"))?;
             let (kernel, waveform) = load_from_wire(load)?;
-            let inject = order
-                .inject
-                .as_ref()
-                .map(|i| Injection { core: i.core, after_blocks: i.after_blocks });
+            let inject = order.inject.as_ref().map(|i| Injection {
+                core: i.core,
+                after_blocks: i.after_blocks,
+                always: i.always,
+            });
             let (start_ns, end_ns) = (order.start_ns, order.end_ns);
             LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, inject })
         }
         Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
         Kind::Scale(scale) => LoadCommand::Scale { to: scale.to, over_ns: scale.over_ns },
         Kind::Drop(_) => LoadCommand::Drop,
-        Kind::Traffic(_) | Kind::Listen(_) => return Ok(None),
+        Kind::Traffic(_) | Kind::Listen(_) | Kind::NewId(_) => return Ok(None),
     }))
 }
 
@@ -49,6 +50,13 @@ pub(super) fn load_report(report: LoadReport) -> v1::WorkerReport {
             Kind::Mismatch(v1::WorkerMismatch { at_ns, kernel, core, injected, detail })
         }
         LoadReport::Idle { at_ns } => Kind::Idle(v1::WorkerIdle { at_ns }),
+        LoadReport::Checksum { at_ns, key, value } => {
+            Kind::Checksum(v1::WorkerChecksum { at_ns, key, value })
+        }
+        LoadReport::Failed { at_ns, code, text, refused } => {
+            Kind::Failed(v1::WorkerFailed { at_ns, code, text, refused })
+        }
+        LoadReport::Note { at_ns, text } => Kind::Note(v1::WorkerNote { at_ns, text }),
     };
     v1::WorkerReport { kind: Some(kind) }
 }

@@ -17,6 +17,19 @@ use super::pipe::{read_frame, write_frame};
 pub enum Slot {
     Device(u32),
     Fabric,
+    /// The collective of an attempt over NCCL.
+    Nccl(u32),
+}
+
+impl Slot {
+    /// The device that it loads, if it is one's.
+    #[must_use]
+    pub fn device(self) -> Option<u32> {
+        match self {
+            Self::Device(index) => Some(index),
+            Self::Fabric | Self::Nccl(_) => None,
+        }
+    }
 }
 
 /// How to start a worker: this very program with these arguments before the worker's own.
@@ -57,7 +70,7 @@ impl Worker {
         line: &WorkerCommandLine,
         slot: Slot,
         generation: u64,
-        gpu: Option<&str>,
+        gpus: &[String],
         cores: &[u32],
         hear: impl Fn(Slot, u64, Output) + Send + 'static,
     ) -> io::Result<Self> {
@@ -66,8 +79,9 @@ impl Worker {
         match slot {
             Slot::Device(index) => command.args(["--device", &index.to_string()]),
             Slot::Fabric => command.arg("--fabric"),
+            Slot::Nccl(_) => command.arg("--nccl"),
         };
-        command.args(gpu.map(|uuid| format!("--gpu={uuid}")));
+        command.args(gpus.iter().map(|uuid| format!("--gpu={uuid}")));
         let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
         command.args(["--cores", &list.join(",")]);
         // SAFETY: prctl is async-signal-safe and touches nothing of this process.
@@ -91,6 +105,12 @@ impl Worker {
             hear(slot, generation, Output::Ended);
         })?;
         Ok(Self { slot, generation, idle: true, kill_at_ns: None, child, commands })
+    }
+
+    /// Its process, by the kernel's number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Tells the worker something.

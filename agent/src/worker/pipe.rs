@@ -42,7 +42,53 @@ pub(super) fn read_frame<M: Message + Default>(pipe: &mut impl Read) -> io::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use proto::v1;
+
+    proptest! {
+        #[test]
+        fn any_bytes_on_the_pipe_end_or_fail_and_are_read_no_further_than_they_go(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+            lengths in prop::collection::vec(0u32..64, 0..8),
+        ) {
+            // Noise alone dies of its first length; noise in frames reaches the decoder.
+            let framed: Vec<u8> = lengths
+                .iter()
+                .flat_map(|length| {
+                    let body = bytes.iter().cycle().take(*length as usize).copied();
+                    let body: Vec<u8> = body.collect();
+                    [(body.len() as u32).to_le_bytes().to_vec(), body].concat()
+                })
+                .collect();
+            for mut reader in [bytes.as_slice(), framed.as_slice()] {
+                let most = reader.len() / 4 + 1;
+                let frames = (0..=most)
+                    .map_while(|_| read_frame::<v1::WorkerCommand>(&mut reader).ok().flatten())
+                    .count();
+                prop_assert!(frames <= most, "frames out of nothing");
+            }
+        }
+
+        #[test]
+        fn a_command_with_a_wrong_byte_is_another_command_or_an_error(
+            at in 0usize..64, flip in 1u8..,
+        ) {
+            let listen = v1::WorkerListen {
+                address: "127.0.0.1:9000".into(),
+                source_port_base: 10_240,
+                data_token: vec![7; 32],
+                congestion: "cubic".into(),
+            };
+            let kind = Some(v1::worker_command::Kind::Listen(listen));
+            let command = v1::WorkerCommand { kind };
+            let mut pipe = Vec::new();
+            write_frame(&mut pipe, &command).unwrap();
+            let at = at % pipe.len();
+            pipe[at] ^= flip;
+            let read = read_frame::<v1::WorkerCommand>(&mut pipe.as_slice());
+            prop_assert!(read.map_or(true, |read| read != Some(command)));
+        }
+    }
 
     #[test]
     fn frames_follow_each_other_and_the_end_is_clean() {

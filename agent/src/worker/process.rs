@@ -2,18 +2,22 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use proto::v1;
 
 use super::convert::{load_command, load_report};
 use super::pipe::{read_frame, write_frame};
-use super::traffic;
+use super::{nccl, nccl_version, traffic};
 use crate::fabric::Fabric;
 use crate::fabric::endpoint::EndpointConfig;
 use crate::fabric::tcp::TcpFabric;
 use crate::hardware::cpu::CpuHardware;
-use crate::hardware::{Hardware, LoadCommand, Sensed};
+use crate::hardware::{Device, Hardware, LoadCommand, LoadReport, Sensed, cuda};
+
+/// A GPU's worker that is told to go gets this long for its last launches.
+const LEAVE_TIME: Duration = Duration::from_millis(500);
 
 /// What a worker is started with.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -24,9 +28,18 @@ pub struct WorkerOptions {
     /// Run the data plane instead of a device.
     #[arg(long)]
     pub fabric: bool,
-    /// UUID of the GPU to load; without it the device is a CPU.
-    #[arg(long, requires = "device")]
-    pub gpu: Option<String>,
+    /// Run one collective over NCCL.
+    #[arg(long, conflicts_with_all = ["device", "fabric"], requires = "gpu")]
+    pub nccl: bool,
+    /// Print the version of this node's NCCL.
+    #[arg(long, conflicts_with_all = ["device", "fabric", "nccl"])]
+    pub nccl_version: bool,
+    /// UUID of the GPU to load, without it the device is a CPU; of all GPUs for NCCL.
+    #[arg(long)]
+    pub gpu: Vec<String>,
+    /// Say which GPUs are here, and end.
+    #[arg(long, conflicts_with_all = ["fabric", "device", "nccl"])]
+    pub which_gpus: bool,
     /// Cores that belong to the device, such as 0-3,8.
     #[arg(long)]
     pub cores: String,
@@ -37,28 +50,76 @@ pub struct WorkerOptions {
 /// # Errors
 /// When the options make no sense or a thread can't be made.
 pub fn run(options: &WorkerOptions) -> anyhow::Result<()> {
+    if options.which_gpus {
+        return say_gpus();
+    }
     let cores = crate::node_facts::parse_core_list(&options.cores)?;
     if options.fabric {
         return run_fabric(&cores);
     }
+    if options.nccl_version {
+        return nccl_version::answer();
+    }
+    if options.nccl {
+        return nccl::run(&options.gpu);
+    }
+    if let Some(uuid) = options.gpu.first() {
+        pin(&cores);
+        return run_gpu(uuid);
+    }
     // These cores are one device of the agent, and the only one here. Its sensors are the
     // supervisor's to read.
     let hardware = CpuHardware::new(&cores, Box::new(|_| Sensed::default()));
+    let commands = hear_orders(|| std::process::exit(0))?;
+    run_device(|commands, reports| hardware.run(0, commands, reports), commands)
+}
+
+/// Orders as they come; `closed` once the pipe is: nobody supervises this load any more.
+fn hear_orders(closed: impl FnOnce() + Send + 'static) -> io::Result<Receiver<LoadCommand>> {
     let (orders, commands) = channel();
     std::thread::Builder::new().name("commands".into()).spawn(move || {
         listen(|command| match load_command(command) {
             Ok(Some(command)) => orders.send(command).is_ok(),
             Ok(None) | Err(_) => true,
         });
-        // The pipe closed: nobody supervises this load any more.
-        std::process::exit(0);
+        drop(orders);
+        closed();
     })?;
-    run_device(&hardware, 0, commands)
+    Ok(commands)
+}
+
+/// One GPU. The process ends without the driver's own exit handlers: they wait for a GPU that
+/// may never answer. The kernel takes everything back all the same.
+fn run_gpu(uuid: &str) -> anyhow::Result<()> {
+    let commands = hear_orders(|| {
+        // The load notices the closed channel within a launch; one that hangs must not stay.
+        std::thread::sleep(LEAVE_TIME);
+        end_at_once(0);
+    })?;
+    run_device(
+        |commands, reports| cuda::run(&cuda::library(), uuid, &commands, &reports),
+        commands,
+    )?;
+    end_at_once(0)
+}
+
+fn end_at_once(code: i32) -> ! {
+    // SAFETY: ends the process; nothing of it is used afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+/// Answers which GPUs are here.
+fn say_gpus() -> anyhow::Result<()> {
+    let found = cuda::discover::ask(&cuda::library());
+    let devices = found.devices.iter().map(Device::to_wire).collect();
+    let gpus = v1::WorkerGpus { devices, notes: found.notes };
+    let kind = Some(v1::worker_report::Kind::Gpus(gpus));
+    say(&mut io::stdout().lock(), &v1::WorkerReport { kind })?;
+    end_at_once(0)
 }
 
 fn run_device(
-    hardware: &dyn Hardware,
-    device: u32,
+    run: impl FnOnce(Receiver<LoadCommand>, Sender<LoadReport>),
     commands: Receiver<LoadCommand>,
 ) -> anyhow::Result<()> {
     let (reports, outgoing) = channel();
@@ -70,7 +131,7 @@ fn run_device(
             }
         }
     })?;
-    hardware.run(device, commands, reports);
+    run(commands, reports);
     let _ = writer.join();
     Ok(())
 }
@@ -138,7 +199,7 @@ fn pin(cores: &[u32]) {
 }
 
 /// Feeds every command to `f` until the pipe closes or `f` has enough.
-fn listen(mut f: impl FnMut(&v1::worker_command::Kind) -> bool) {
+pub(super) fn listen(mut f: impl FnMut(&v1::worker_command::Kind) -> bool) {
     let mut input = io::stdin().lock();
     while let Ok(Some(command)) = read_frame::<v1::WorkerCommand>(&mut input) {
         if let Some(kind) = &command.kind
@@ -149,7 +210,7 @@ fn listen(mut f: impl FnMut(&v1::worker_command::Kind) -> bool) {
     }
 }
 
-fn say(out: &mut impl Write, report: &v1::WorkerReport) -> io::Result<()> {
+pub(super) fn say(out: &mut impl Write, report: &v1::WorkerReport) -> io::Result<()> {
     write_frame(out, report)?;
     out.flush()
 }

@@ -43,7 +43,7 @@ pub(super) fn command(command: &v1::worker_command::Kind) -> Option<FabricComman
     match command {
         Kind::Traffic(order) => traffic_order(order).map(FabricCommand::Begin),
         Kind::Drop(_) => Some(FabricCommand::Stop),
-        Kind::Load(_) | Kind::Ramp(_) | Kind::Scale(_) | Kind::Listen(_) => None,
+        Kind::Load(_) | Kind::Ramp(_) | Kind::Scale(_) | Kind::Listen(_) | Kind::NewId(_) => None,
     }
 }
 
@@ -100,6 +100,7 @@ fn record(report: FabricReport) -> Record {
             to_ns,
             phase,
             op,
+            over,
             bytes,
             rank,
             world_size,
@@ -111,6 +112,7 @@ fn record(report: FabricReport) -> Record {
             to_ns: to_ns as i64,
             phase,
             op,
+            over,
             bytes,
             rank,
             world_size,

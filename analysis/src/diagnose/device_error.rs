@@ -1,4 +1,4 @@
-//! A device that stopped: its worker died, or the guard dropped it.
+//! A device that stopped: its driver gave it up, its worker died, or the guard dropped it.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,17 @@ use crate::digest::events::{EventGroup, EventKey};
 type Groups<'a> = Vec<(&'a EventKey, &'a EventGroup)>;
 
 pub(super) fn testify(case: &Case) -> Vec<Finding> {
-    [EventKind::WorkerDied, EventKind::GuardTrip]
+    let accused = super::own_words::accused(case);
+    [EventKind::DeviceFailed, EventKind::WorkerDied, EventKind::GuardTrip]
         .into_iter()
         .flat_map(|kind| {
             let mut places: BTreeMap<(&NodeName, Option<u32>), Groups> = BTreeMap::new();
             for (node, key, group) in case.events(kind) {
+                // What the driver says of its own hardware tells more than that it was dropped.
+                let told = key.device.is_some_and(|at| accused.contains(&(node.clone(), at)));
+                if told && kind == EventKind::GuardTrip {
+                    continue;
+                }
                 places.entry((node, key.device)).or_default().push((key, group));
             }
             places
@@ -33,7 +39,11 @@ fn found(kind: EventKind, node: &NodeName, device: Option<u32>, groups: &Groups)
     let standing = (Standing::Confirmed, Severity::Major);
     let mut finding = draft(FindingKind::DeviceError, Blame::Device, standing, suspect);
     finding.injected = groups.iter().all(|(key, _)| key.injected);
-    let noun = if kind == EventKind::GuardTrip { "guard trip" } else { "dead worker" };
+    let noun = match kind {
+        EventKind::GuardTrip => "guard trip",
+        EventKind::DeviceFailed => "error of the driver",
+        _ => "dead worker",
+    };
     finding.evidence = groups
         .iter()
         .map(|(key, group)| {
@@ -41,7 +51,13 @@ fn found(kind: EventKind, node: &NodeName, device: Option<u32>, groups: &Groups)
             format!("{}: {}: {texts}", phase_name(&key.phase), plural(group.count, noun))
         })
         .collect();
-    let (action, experiment) = if kind == EventKind::GuardTrip {
+    let (action, experiment) = if kind == EventKind::DeviceFailed {
+        finding.cannot_exclude = vec![node_suspect(node)];
+        (
+            format!("look for Xid messages of {device} in the kernel log of {node}"),
+            format!("reset {device} and run it alone: an error that comes back accuses it"),
+        )
+    } else if kind == EventKind::GuardTrip {
         (
             format!("find out why {device} passed its limit before it is loaded again"),
             format!("load {device} alone in small steps and watch the sensor that tripped"),

@@ -15,21 +15,24 @@ mod instrument;
 mod load_spread;
 mod node_lost;
 pub(crate) mod not_measured;
+mod own_words;
 mod pattern;
 mod sdc;
 mod silent;
+mod vote;
 
 use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 14] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 15] = [
     building::testify,
     devices::testify,
     fleet_shift::testify,
     host_io::testify,
     sdc::testify,
+    vote::testify,
     silent::testify,
     device_slow::testify,
     device_error::testify,
@@ -45,6 +48,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 14] = [
 pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
     let mut findings: Vec<Finding> = WITNESSES.iter().flat_map(|testify| testify(case)).collect();
     doubt_idle_supplies(case, &mut findings);
+    own_words::join(case, &mut findings);
     findings.sort_by_cached_key(|f| {
         (f.standing, f.severity, f.kind, f.suspect.clone(), f.injected, f.evidence.clone())
     });

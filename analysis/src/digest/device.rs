@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::Kernel;
-use model::record::Start;
+use model::record::{Health, Start};
+use model::{Gauge, Kernel};
 
 use super::series::Sensors;
 use super::work::WorkEvidence;
@@ -21,6 +21,8 @@ pub struct DevicePhase {
     pub sensors: Sensors,
     /// The earliest starts.
     pub starts: BTreeSet<StartSeen>,
+    /// Least and greatest value of each gauge that had one.
+    pub gauges: BTreeMap<Gauge, (f64, f64)>,
 }
 
 /// A start as the agent's clock saw it. Ordered by the instant it was meant for.
@@ -41,7 +43,23 @@ impl DevicePhase {
         self.keep_few_starts();
     }
 
+    pub(super) fn add_health(&mut self, health: &Health) {
+        for (gauge, reading) in &health.gauges {
+            if let Some(value) = reading.value().filter(|value| value.is_finite()) {
+                self.widen(*gauge, (value, value));
+            }
+        }
+    }
+
+    fn widen(&mut self, gauge: Gauge, (least, most): (f64, f64)) {
+        let range = self.gauges.entry(gauge).or_insert((least, most));
+        *range = (range.0.min(least), range.1.max(most));
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
+        for (gauge, range) in &other.gauges {
+            self.widen(*gauge, *range);
+        }
         for (kernel, work) in &other.work {
             self.work.entry(*kernel).or_default().merge(work);
         }

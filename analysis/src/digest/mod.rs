@@ -5,6 +5,7 @@
 //! sketches, histograms, and the few earliest texts. Memory grows with devices, phases
 //! and pairs, never with samples. Refuses to judge.
 
+pub mod checksums;
 pub mod device;
 pub mod events;
 pub mod fabric;
@@ -24,6 +25,7 @@ use model::record::{Event, Record, Records};
 use model::table::{MeterRow, PairRow};
 use model::{NodeName, RunFacts, SampleColumns};
 
+use checksums::Checksums;
 use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
@@ -53,6 +55,8 @@ pub struct Seen {
     pub telemetry: Telemetry,
     /// Rows of pair tables.
     pub pairs: Pairs,
+    /// What the results of devices add up to.
+    pub checksums: Checksums,
 }
 
 /// What one node said about itself.
@@ -156,6 +160,9 @@ impl Digest {
             }
             Record::Start(start) => self.device(node, start.device, &start.phase).add_start(start),
             Record::Event(event) => self.add_event(node, event),
+            Record::Health(health) => {
+                self.device(node, health.device, &health.phase).add_health(health);
+            }
             Record::Latency(latency) => {
                 let pair = Pair { from: node.clone(), to: latency.peer.clone() };
                 let (loaded, phase) = (latency.loaded, self.phase(&latency.phase));
@@ -173,6 +180,7 @@ impl Digest {
                 let key = CollectiveKey {
                     phase: self.phase(&window.phase),
                     op: window.op,
+                    over: window.over,
                     bytes: window.bytes,
                     world_size: window.world_size,
                 };
@@ -189,6 +197,7 @@ impl Digest {
                 node.streams.entry(whose).or_default().add_loss(loss);
             }
             Record::Meter(reading) => self.seen.meters.add_reading(reading),
+            Record::Checksum(checksum) => self.seen.checksums.add(node, checksum),
         }
     }
 
@@ -247,6 +256,7 @@ impl Seen {
         }
         self.meters.merge(other.meters);
         self.pairs.merge(other.pairs);
+        self.checksums.merge(other.checksums);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::facts::Source;
 use model::finding::Suspect;
 use model::plan::PhaseKind;
-use model::{DeviceId, Kernel, Metric};
+use model::{DeviceId, Gauge, Kernel, Metric, NodeName, Xid};
 
 use super::{Found, Value};
 use crate::case::{Case, device_suspect};
@@ -14,24 +14,14 @@ use crate::digest::telemetry::{Cell, CellKey, DeviceKey};
 use crate::middle::median;
 use crate::panel::Signal;
 use crate::tables::has_reading;
+use crate::throttle::{self, Reason};
 
-/// Clock-event reasons (nvml.h, nvmlClocksEventReasons).
-const SW_THERMAL: u64 = 0x20;
-const HW_THERMAL: u64 = 0x40;
-const HW_SLOWDOWN: u64 = 0x08;
-const POWER_BRAKE: u64 = 0x80;
-/// Xids that fail a device: double-bit and excessive ECC, microcontroller halt, failed row
-/// remap, NVLink, off the bus, contained and uncontained memory errors, GSP, unrecovered
-/// ECC (NVIDIA's Xid catalogue and DCGM 4.6 `DcgmHealthWatch.cpp`).
-const CRITICAL_XIDS: [u64; 13] = [48, 61, 62, 64, 74, 79, 92, 94, 95, 119, 120, 140, 145];
 /// Rated power is to be held so long, in seconds (proposal).
 const RATED_LEAST_S: f64 = 600.0;
 /// Full load, in percent of a device.
 const FULL_PERCENT: f64 = 99.5;
 /// Clocks are compared at equal power: within this share of the likes' middle.
 const EQUAL_POWER: f64 = 0.03;
-/// A row that stands alone stands for so long, in seconds.
-const LONE_ROW_S: f64 = 1.0;
 
 type Cells = BTreeMap<CellKey, Cell>;
 
@@ -97,19 +87,26 @@ pub(super) fn ecc(case: &Case) -> Found {
     })
 }
 
-/// Rows with a critical Xid. None seen proves nothing: nobody says that the log was read.
+/// Rows with a fatal Xid. None seen proves nothing, unless an agent says that it watched.
 pub(super) fn xids(case: &Case) -> Found {
     let mut values = Vec::new();
     for (key, cells) in case.seen.telemetry.devices() {
         let seen = cells.values().flat_map(Cell::xids);
-        let critical: u64 =
-            seen.filter(|(xid, _)| CRITICAL_XIDS.contains(xid)).map(|(_, rows)| *rows).sum();
-        if critical > 0 {
-            values.push(Value::new(suspect(key), critical as f64));
+        let fatal: u64 = seen.filter(|(xid, _)| Xid::of(**xid).fatal).map(|(_, rows)| *rows).sum();
+        if fatal > 0 || was_watched(case, key) {
+            values.push(Value::new(suspect(key), fatal as f64));
         }
     }
     let why = "no critical Xid was seen, and nothing proves that the log was watched throughout";
     if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
+}
+
+/// Whether Xids of a device were waited for whenever its agent said anything of its health.
+fn was_watched(case: &Case, key: &DeviceKey) -> bool {
+    let node = case.seen.nodes.get(&NodeName(key.node.clone()));
+    let phases = node.and_then(|node| node.devices.get(&key.device)).into_iter().flatten();
+    let watched = phases.filter_map(|(_, seen)| seen.gauges.get(&Gauge::XidWatched));
+    watched.map(|(least, _)| *least).reduce(f64::min).is_some_and(|least| least >= 1.0)
 }
 
 /// Blocks that differ from the expected result, where any were compared.
@@ -210,33 +207,24 @@ pub(super) fn r_th_ratio(case: &Case) -> Found {
     Ok(values)
 }
 
-/// Seconds with any of these reasons: rows that had it, each as long as rows are apart.
-fn reason_seconds(case: &Case, mask: u64) -> Found {
+/// The longest of these reasons: bits that come together are one time, told twice.
+fn reason_seconds(case: &Case, reasons: &[Reason]) -> Found {
     each(case, "no clock-event reasons were recorded", |cells| {
-        let mut seconds = None;
-        for cell in cells.values() {
-            let Some(share) = cell.reason_share(mask) else { continue };
-            let rows = cell.reasons().rows as f64;
-            let span = cell
-                .span_ns()
-                .map_or(0.0, |(first, last)| (i128::from(last) - i128::from(first)) as f64 / 1e9);
-            let row_s = if rows > 1.0 && span > 0.0 { span / (rows - 1.0) } else { LONE_ROW_S };
-            seconds = Some(seconds.unwrap_or(0.0) + share * rows * row_s);
-        }
-        seconds
+        let each = reasons.iter().filter_map(|reason| throttle::seconds(cells, *reason));
+        each.reduce(f64::max)
     })
 }
 
 pub(super) fn thermal_seconds(case: &Case) -> Found {
-    reason_seconds(case, SW_THERMAL | HW_THERMAL)
+    reason_seconds(case, &[Reason::SwThermal, Reason::HwThermal])
 }
 
 pub(super) fn slowdown_seconds(case: &Case) -> Found {
-    reason_seconds(case, HW_SLOWDOWN)
+    reason_seconds(case, &[Reason::HwSlowdown])
 }
 
 pub(super) fn brake_seconds(case: &Case) -> Found {
-    reason_seconds(case, POWER_BRAKE)
+    reason_seconds(case, &[Reason::PowerBrake])
 }
 
 /// Whether full load was asked for in a phase, so that the limit should be reached.

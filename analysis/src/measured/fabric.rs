@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use model::LatencyHistogram;
+use model::collective::Transport;
 use model::finding::Suspect;
 use model::report::Measured;
 
 use super::{fleet, line};
-use crate::case::{Case, utc};
-use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair, busbw};
+use crate::case::{Case, node_suspect, utc};
+use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair, busbw, late_rank};
 
 /// Percentiles of a round trip that are reported, with their suffixes.
 const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p999")];
@@ -17,8 +18,14 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = Vec::new();
     for (key, ranks) in &case.seen.collectives {
         if let Some(busbw) = busbw(key, ranks) {
-            let what = format!("busbw_{}_{}", key.op.word(), key.bytes);
+            let over = if key.over == Transport::Nccl { "nccl_" } else { "" };
+            let what = format!("busbw_{over}{}_{}", key.op.word(), key.bytes);
             lines.push(line(&what, &fleet(), Some(&key.phase), busbw, "GB/s"));
+        }
+        if let Some((node, skew_ns)) = late_rank(ranks) {
+            let what = format!("arrival_skew_{}_{}", key.op.word(), key.bytes);
+            let at = node_suspect(node);
+            lines.push(line(&what, &at, Some(&key.phase), skew_ns as f64 / 1e3, "us"));
         }
     }
     for ((pair, phase), transfers) in &case.seen.transfers {

@@ -5,6 +5,7 @@
 
 mod devices;
 mod fabric;
+mod gpus;
 pub(crate) mod skew;
 mod tables;
 mod thermal;
@@ -18,6 +19,7 @@ use crate::case::Case;
 pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = devices::measured(case);
     lines.extend(fabric::measured(case));
+    lines.extend(gpus::measured(case));
     lines.extend(skew::measured(case));
     lines.extend(tables::measured(case));
     lines.extend(thermal::measured(case));

@@ -27,7 +27,8 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
         }
         let at = suspect(device, slots_hold);
         for (phase, cells) in phases {
-            for metric in Metric::ALL {
+            // Of counters only differences mean anything: `gpus` tells those.
+            for metric in Metric::ALL.into_iter().filter(|metric| !metric.is_counter()) {
                 lines.extend(figures(&at, phase, metric, &cells));
             }
         }
@@ -53,6 +54,9 @@ fn figures(at: &Suspect, phase: &str, metric: Metric, cells: &[&Cell]) -> Vec<Me
 fn unit(metric: Metric) -> &'static str {
     match metric {
         Metric::PowerW | Metric::PowerLimitW => "W",
+        Metric::MarginC => "K",
+        Metric::EnergyJ => "J",
+        Metric::SwPowerCapS | Metric::SwThermalS | Metric::HwThermalS | Metric::PowerBrakeS => "s",
         Metric::TempC
         | Metric::TempMaxC
         | Metric::MemTempC

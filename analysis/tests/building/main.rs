@@ -73,6 +73,25 @@ fn a_starved_rack_is_confirmed_with_every_suspect_that_holds_the_same_nodes() {
 }
 
 #[test]
+fn a_brake_that_a_weak_supply_pulls_is_evidence_against_the_supply() {
+    let braked = |row: &mut SampleRow| {
+        starved(0.1)(row);
+        row.clock_event_reasons = Some(0x8c);
+        row.power_brake_s = Some(row.time_ns as f64 / 1e9);
+    };
+    let mut hall = Hall::healthy(2);
+    let later = |row: &SampleRow| SampleRow { time_ns: row.time_ns + 9_000_000_000, ..row.clone() };
+    hall.rows.extend(hall.rows.iter().map(later).collect::<Vec<_>>());
+    let report = hall.bend(&[5], braked).judge();
+    let finding = groups(&report)[0];
+    assert_eq!((finding.kind, finding.standing), (FindingKind::WeakPower, Standing::Confirmed));
+    let told = |line: &&String| line.contains("power brake held the clock down");
+    assert!(finding.evidence.iter().any(|line| told(&line)), "{:?}", finding.evidence);
+    let short = report.findings.iter().filter(|f| f.kind == FindingKind::PowerShort);
+    assert_eq!(short.count(), 0, "told at the supply: {:?}", report.findings);
+}
+
+#[test]
 fn two_faults_at_once_are_both_found() {
     let report = Hall::healthy(3).bend(&[1], starved(0.1)).bend(&[6, 7], warmer(6.0)).judge();
     assert_eq!(confirmed(&report), ["loop-3", "pdu-1"]);

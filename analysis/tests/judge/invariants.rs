@@ -217,6 +217,7 @@ fn odd_record(
             temp_c: Reading::Value(n(1)),
             clock_mhz: Reading::Absent(Absence::Failed),
             busy: Reading::Value(n(2)),
+            gpu: None,
         }),
         2 => Record::Start(Start {
             phase,

@@ -1,8 +1,10 @@
 //! The judge, from records to report.
 
+mod gpus;
 mod invariants;
 mod pairs;
 mod scenario;
+mod vote;
 mod witnesses;
 
 use analysis::Digest;

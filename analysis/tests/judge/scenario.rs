@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::collective::CollectiveOp;
+use model::collective::{CollectiveOp, Transport};
 use model::facts::{NodeFacts, RunEnd, RunFacts, StartFact};
 use model::plan::{Limits, Phase, PhaseKind, PhaseLoad, Plan, Requirement, Selector, Traffic};
 use model::record::{
@@ -37,7 +37,8 @@ pub(crate) fn plan() -> Plan {
         traffic,
     };
     let ramp = PhaseKind::Ramp { from_percent: 0.0, to_percent: 100.0 };
-    let all_reduce = Traffic::Collective { op: CollectiveOp::AllReduce, bytes: 67_108_864 };
+    let all_reduce =
+        Traffic::Collective { op: CollectiveOp::AllReduce, bytes: 67_108_864, over: None };
     let pairs = Traffic::Pairs { bytes: 1 << 28, streams: 1, both_ways: false };
     Plan {
         name: "local".to_owned(),
@@ -206,7 +207,7 @@ fn phase_records(phase: &Phase, index: u32, nodes: u32, begin: i64) -> Vec<Recor
             }));
         }
     }
-    if let Some(Traffic::Collective { op, bytes }) = phase.traffic {
+    if let Some(Traffic::Collective { op, bytes, .. }) = phase.traffic {
         let mut durations = LatencyHistogram::default();
         for at in 0..100 {
             durations.record(50_000_000 + u64::from(index) * 1_000_000, begin + at);
@@ -216,6 +217,7 @@ fn phase_records(phase: &Phase, index: u32, nodes: u32, begin: i64) -> Vec<Recor
             to_ns: begin + WINDOWS * SECOND,
             phase: phase.name.clone(),
             op,
+            over: Transport::Tcp,
             bytes,
             rank: index,
             world_size: nodes,
@@ -237,6 +239,7 @@ fn sample(phase: &Phase, index: u32, window: i64, from: i64) -> Sample {
         temp_c: Reading::Absent(Absence::NotPermitted),
         clock_mhz: Reading::Value(2900.0 * jitter(index, window, 1)),
         busy: if window == 0 { Reading::Absent(Absence::NotYet) } else { Reading::Value(busy) },
+        gpu: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `loadbank agents`: who is connected, and how well its clock is known.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use proto::v1;
@@ -15,10 +16,11 @@ use crate::output;
 /// When no coordinator answers.
 pub async fn run(options: ListOptions) -> Result<ExitCode, Failure> {
     let mut client = connect(&options.target).await?;
-    let agents = client.agents(v1::AgentsRequest {}).await?.into_inner().agents;
+    let reply = client.agents(v1::AgentsRequest {}).await?.into_inner();
+    let (agents, refused) = (reply.agents, BTreeMap::from_iter(reply.refused));
     if options.json {
         let agents: Vec<_> = agents.iter().map(json).collect();
-        output::line(&serde_json::json!({ "agents": agents }).to_string())?;
+        output::line(&serde_json::json!({ "agents": agents, "refused": refused }).to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     output::line(&format!(
@@ -38,6 +40,11 @@ pub async fn run(options: ListOptions) -> Result<ExitCode, Failure> {
             "{:<20} {state:<10} {:>7} {clock:>16} {:<24} {}",
             agent.node, agent.devices, agent.device_model, agent.run_id
         ))?;
+    }
+    if !refused.is_empty() {
+        let counts: Vec<_> =
+            refused.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        output::line(&format!("refused: {}", counts.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

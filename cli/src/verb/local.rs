@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use agent::state_dir::default_state_dir;
 use coordinator::{Config, Coordinator, Permission};
+use proto::dial::Security;
 use proto::v1;
 
 use super::{run, serve};
@@ -27,13 +28,13 @@ const LEAVE_GRACE: Duration = Duration::from_secs(5);
 pub async fn run(options: LocalOptions) -> Result<ExitCode, Failure> {
     let plan = plan_source::plan(&options.plan)?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
-    let listener = serve::listen("127.0.0.1:0", true).await?;
+    let listener = serve::listen("127.0.0.1:0", &Security::InsecureLoopback).await?;
     let config = Config { permission: Permission::OwnMachine, ..Config::new(state_dir.clone()) };
     let coordinator = Coordinator::start(config, listener).map_err(Failure::infrastructure)?;
     let address = coordinator.address.to_string();
     let homes = state_dir.join("local").join(std::process::id().to_string());
     let agents = Agents::start(&address, &homes, options.agents)?;
-    let target = Target { coordinator: address, insecure_loopback: true };
+    let target = Target { coordinator: address, tls_dir: None, insecure_loopback: true };
     let mut client = connect(&target).await?;
     let request = v1::SubmitRequest {
         plan_toml: plan.text,
@@ -61,7 +62,9 @@ impl Agents {
         let mut agents = Self { processes: Vec::new(), homes: homes.to_owned() };
         for (index, cores) in shares.iter().enumerate() {
             let node = format!("local-{index}");
-            let process = spawn(address, &node, &homes.join(&node), cores)
+            // One agent has this machine's GPUs: two would heat each of them twice.
+            let devices = if index == 0 { "auto" } else { "cpu" };
+            let process = spawn(address, &node, &homes.join(&node), cores, devices)
                 .map_err(|error| Failure::infrastructure(format!("agent {node}: {error}")))?;
             agents.processes.push(process);
         }
@@ -97,10 +100,16 @@ impl Drop for Agents {
     }
 }
 
-fn spawn(address: &str, node: &str, home: &Path, cores: &str) -> std::io::Result<Child> {
+fn spawn(
+    address: &str,
+    node: &str,
+    home: &Path,
+    cores: &str,
+    devices: &str,
+) -> std::io::Result<Child> {
     let program = std::env::current_exe()?;
     let mut command = Command::new(program);
-    let arguments: [OsString; 10] = [
+    let arguments: [OsString; 12] = [
         "agent-process".into(),
         "--coordinator".into(),
         address.into(),
@@ -111,6 +120,8 @@ fn spawn(address: &str, node: &str, home: &Path, cores: &str) -> std::io::Result
         home.into(),
         "--cores".into(),
         cores.into(),
+        "--devices".into(),
+        devices.into(),
     ];
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     // An agent is in a group of its own: Ctrl-C is for us, and we tell it what to do. When

@@ -18,7 +18,8 @@ use crate::options::{Format, ReportOptions, Target};
 pub async fn run(options: ReportOptions) -> Result<ExitCode, Failure> {
     let json = options.json || options.format == Format::Json;
     if let Some(coordinator) = options.coordinator {
-        let target = Target { coordinator, insecure_loopback: options.insecure_loopback };
+        let (tls_dir, insecure_loopback) = (options.tls_dir, options.insecure_loopback);
+        let target = Target { coordinator, tls_dir, insecure_loopback };
         let mut client = connect(&target).await?;
         let run = if options.run == "last" { String::new() } else { options.run };
         return follow::print_report(&mut client, &run, json).await;

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::state_dir::default_state_dir;
-use coordinator::{Config, Coordinator, Permission};
+use coordinator::pki::Authority;
+use coordinator::{Config, Coordinator, Permission, StartError};
 use proto::channel::check_plain_text;
+use proto::dial::Security;
 use tokio::net::TcpListener;
 
 use crate::failure::Failure;
@@ -21,7 +23,9 @@ const LEAVE_GRACE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the address or the state directory can't be used.
 pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
-    let listener = listen(&options.listen, options.insecure_loopback).await?;
+    let security = Security::asked(options.tls_dir.as_deref(), options.insecure_loopback)
+        .map_err(Failure::usage)?;
+    let listener = listen(&options.listen, &security).await?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
     let permission = options.permit.clone().map_or(Permission::SmallLoad, Permission::File);
     if let Some(permit) = &options.permit {
@@ -32,12 +36,14 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         lease: Duration::from_millis(options.lease_ms),
         ramp: Duration::from_millis(options.ramp_ms),
         congestion: options.congestion.clone(),
+        security: security.clone(),
         permission,
         stop_file: options.stop_file.clone().unwrap_or(defaults.stop_file.clone()),
         ..defaults
     };
     let stop_file = config.stop_file.display().to_string();
-    let coordinator = Coordinator::start(config, listener).map_err(Failure::infrastructure)?;
+    let coordinator = Coordinator::start(config, listener).map_err(not_started)?;
+    let joining = open_joining(&coordinator, &options, &security).await?;
     eprintln!("serving on {}, state in {}", coordinator.address, state_dir.display());
     eprintln!("stop button: touch {stop_file}");
     for run in &coordinator.suspended {
@@ -48,6 +54,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     if options.json {
         let document = serde_json::json!({
             "address": coordinator.address.to_string(),
+            "join_address": joining.map(|address| address.to_string()),
             "state_dir": state_dir.display().to_string(),
             "suspended": coordinator.suspended,
             "stop_file": stop_file,
@@ -59,17 +66,41 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn not_started(error: StartError) -> Failure {
+    match error {
+        StartError::Tls(_) | StartError::PlainText(_) => Failure::usage(error),
+        StartError::Store(_) | StartError::Address(_) => Failure::infrastructure(error),
+    }
+}
+
+/// The port for nodes that have a token and no certificate, when it was asked for.
+async fn open_joining(
+    coordinator: &Coordinator,
+    options: &ServeOptions,
+    security: &Security,
+) -> Result<Option<SocketAddr>, Failure> {
+    let (Some(dir), Security::Tls(tls)) = (&options.pki_dir, security) else { return Ok(None) };
+    let authority = Authority::open(dir).map_err(Failure::usage)?;
+    let listener = listen(&options.join_listen, security).await?;
+    let address = listener.local_addr().map_err(Failure::infrastructure)?;
+    coordinator.open_joining(authority, tls.clone(), listener).map_err(not_started)?;
+    eprintln!("nodes with a token join on {address}");
+    Ok(Some(address))
+}
+
 /// Binds the listener.
 ///
 /// # Errors
-/// When the address is none, is not loopback, or is in use.
-pub async fn listen(address: &str, insecure_loopback: bool) -> Result<TcpListener, Failure> {
+/// When the address is none, is in use, or must be loopback and is not.
+pub async fn listen(address: &str, security: &Security) -> Result<TcpListener, Failure> {
     let resolved: SocketAddr =
         address.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
             Failure::usage(format!("--listen {address}: an address is HOST:PORT"))
         })?;
-    check_plain_text(resolved.ip(), insecure_loopback)
-        .map_err(|why| Failure::usage(format!("--listen {address}: {why}")))?;
+    if *security == Security::InsecureLoopback {
+        check_plain_text(resolved.ip(), true)
+            .map_err(|why| Failure::usage(format!("--listen {address}: {why}")))?;
+    }
     TcpListener::bind(resolved).await.map_err(|error| {
         let mend = match error.kind() {
             std::io::ErrorKind::AddrInUse => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::collective::Transport;
 use model::plan::Plan;
 use model::site::Site;
 use proto::v1;
@@ -11,6 +12,21 @@ use crate::clock::Offset;
 use crate::config::Config;
 use crate::run::{End, PhaseSpec, RunMachine};
 use crate::store::{JournalEntry, NodeClock, Planned, RunRow};
+
+/// A node's part in communicators of NCCL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NcclMember {
+    /// As `ncclGetVersion` writes it; 0 where the node has none.
+    pub(crate) version: u32,
+    pub(crate) gpus: u32,
+}
+
+impl NcclMember {
+    pub(crate) fn of(hello: &v1::Hello) -> Self {
+        let gpus = hello.devices.iter().filter(|device| !device.uuid.is_empty()).count();
+        Self { version: hello.nccl_version, gpus: u32::try_from(gpus).unwrap_or(0) }
+    }
+}
 
 /// The active run.
 pub(crate) struct Active {
@@ -26,6 +42,10 @@ pub(crate) struct Active {
     pub lease: String,
     pub injections: Vec<v1::Injection>,
     pub data_addresses: BTreeMap<String, String>,
+    /// What each node can bring to a communicator of NCCL.
+    pub(crate) nccl: BTreeMap<String, NcclMember>,
+    /// Unique id of the communicator of an attempt, as its rank 0 made it.
+    pub(crate) nccl_id: (u32, Vec<u8>),
     pub started_ns: i64,
     /// Last thing worth saying to an operator.
     pub message: String,
@@ -70,6 +90,7 @@ impl Active {
         members: &[String],
     ) -> v1::Arm {
         let spec = &self.specs[phase];
+        let gpus = |node: &String| self.nccl.get(node).map_or(0, |member| member.gpus);
         let peers = members
             .iter()
             .enumerate()
@@ -77,6 +98,7 @@ impl Active {
                 rank: rank as u32,
                 node: node.clone(),
                 data_address: self.data_addresses.get(node).cloned().unwrap_or_default(),
+                gpus: gpus(node),
             })
             .collect();
         v1::Arm {
@@ -86,12 +108,35 @@ impl Active {
             kind: spec.kind.clone(),
             duration_ns: spec.duration_ns,
             load: spec.load.clone(),
-            traffic: spec.traffic.clone(),
+            traffic: self.traffic(spec, members),
             peers,
             loaded: spec.loaded,
             attempt,
             scale: Some(self.heat.held.scale_of(node)),
         }
+    }
+
+    /// The traffic of a phase, with the transport decided where the plan left it open.
+    fn traffic(&self, spec: &PhaseSpec, members: &[String]) -> Option<v1::PhaseTraffic> {
+        let mut traffic = spec.traffic.clone();
+        if let Some(v1::phase_traffic::Kind::Collective(collective)) =
+            traffic.as_mut().and_then(|traffic| traffic.kind.as_mut())
+            && collective.transport.is_empty()
+        {
+            let over = if self.all_have_nccl(members) { Transport::Nccl } else { Transport::Tcp };
+            collective.transport = over.word().to_owned();
+        }
+        traffic
+    }
+
+    /// NCCL wants one version on all ranks, and GPUs everywhere.
+    fn all_have_nccl(&self, members: &[String]) -> bool {
+        let mut all = members.iter().map(|node| self.nccl.get(node));
+        let Some(Some(first)) = all.next() else { return false };
+        let fits = |member: Option<&NcclMember>| {
+            member.is_some_and(|m| m.gpus > 0 && m.version == first.version)
+        };
+        first.version > 0 && first.gpus > 0 && all.all(fits)
     }
 
     pub(crate) fn go(
@@ -114,7 +159,13 @@ impl Active {
             start_ns: start_ns - offset.offset_ns,
             claimed_error_ns: offset.error_ns,
             attempt,
+            nccl_id: self.id_of(attempt),
         }
+    }
+
+    fn id_of(&self, attempt: u32) -> Vec<u8> {
+        let (of, id) = &self.nccl_id;
+        if *of == attempt { id.clone() } else { Vec::new() }
     }
 
     pub(crate) fn phase_starts(&mut self, phase: usize, start_ns: i64) -> JournalEntry {

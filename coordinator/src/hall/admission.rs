@@ -166,6 +166,8 @@ impl Hall {
             lease: lease_id(),
             injections,
             data_addresses: std::collections::BTreeMap::new(),
+            nccl: std::collections::BTreeMap::new(),
+            nccl_id: (0, Vec::new()),
             started_ns: now_ns,
             message: String::new(),
             clocks: Vec::new(),
@@ -364,7 +366,7 @@ fn planned(inner: &Inner, node: String) -> Planned {
     }
 }
 
-/// `node/device/core@blocks`, the hidden injection switch.
+/// `node/device/core@blocks`, the hidden injection switch; `@always` corrupts every block.
 fn parse_injection(text: &str) -> Result<v1::Injection, SubmitError> {
     let parse = || {
         let (place, after) = text.rsplit_once('@')?;
@@ -372,7 +374,9 @@ fn parse_injection(text: &str) -> Result<v1::Injection, SubmitError> {
         let core = parts.next()?.parse().ok()?;
         let device = parts.next()?.parse().ok()?;
         let node = parts.next()?.to_owned();
-        Some(v1::Injection { node, device, core, after_blocks: after.parse().ok()? })
+        let always = after == "always";
+        let after_blocks = if always { 0 } else { after.parse().ok()? };
+        Some(v1::Injection { node, device, core, after_blocks, always })
     };
     parse().ok_or_else(|| {
         SubmitError::Refused(format!("injection {text:?}: it is written NODE/DEVICE/CORE@BLOCKS"))
@@ -403,10 +407,18 @@ mod tests {
     #[test]
     fn an_injection_names_node_device_core_and_block() {
         let injection = parse_injection("gpu/1/0/3@200").unwrap();
-        let expected =
-            v1::Injection { node: "gpu/1".into(), device: 0, core: 3, after_blocks: 200 };
+        let expected = v1::Injection {
+            node: "gpu/1".into(),
+            device: 0,
+            core: 3,
+            after_blocks: 200,
+            always: false,
+        };
         assert_eq!(injection, expected);
+        let always = v1::Injection { after_blocks: 0, always: true, ..expected };
+        assert_eq!(parse_injection("gpu/1/0/3@always").unwrap(), always);
         assert!(parse_injection("gpu1@3").is_err());
+        assert!(parse_injection("gpu/1/0/3@ever").is_err());
     }
 
     #[test]

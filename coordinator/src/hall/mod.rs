@@ -18,6 +18,7 @@ use proto::v1;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) use active::Active;
+use active::NcclMember;
 pub(crate) use admission::{Admission, SubmitError};
 pub(crate) use admission::{lease_id, token};
 pub(crate) use agent::{Agent, SessionId};
@@ -25,6 +26,7 @@ pub(crate) use heat::HeatAsked;
 
 use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
+use crate::door::Refusals;
 use crate::run::{Action, End, Event, GO_LEAD_NS, State};
 use crate::store::{Catalogue, Durable, JournalEntry, NodeClock, RunRow, StoreError, Writer};
 use agent::{send, to_wire};
@@ -46,6 +48,8 @@ pub(crate) struct Hall {
     pub judging: mpsc::UnboundedSender<String>,
     /// Woken whenever a run ends.
     pub ended: Arc<Notify>,
+    /// Whom the doors refused.
+    pub refusals: Arc<Refusals>,
 }
 
 pub(crate) struct Inner {
@@ -99,6 +103,7 @@ impl Hall {
             writer,
             judging,
             ended: Arc::new(Notify::new()),
+            refusals: Arc::default(),
         })
     }
 
@@ -327,19 +332,26 @@ impl Hall {
         let event = match kind {
             Kind::Prepared(prepared) => {
                 active.data_addresses.insert(name.clone(), prepared.data_address);
+                let member = inner.agents.get(node).map(|agent| NcclMember::of(&agent.hello));
+                active.nccl.extend(member.map(|member| (name.clone(), member)));
                 for text in prepared.warnings {
                     let entry = JournalEntry::Warning { node: name.clone(), text };
                     self.writer.journal(&run, now_ns, entry);
                 }
                 Event::Prepared { node: name, ok: prepared.ok, why: prepared.why }
             }
-            Kind::Ready(ready) => Event::Ready {
-                node: name,
-                phase: ready.phase_index as usize,
-                attempt: ready.attempt,
-                ok: ready.ok,
-                why: ready.why,
-            },
+            Kind::Ready(ready) => {
+                if !ready.nccl_id.is_empty() {
+                    active.nccl_id = (ready.attempt, ready.nccl_id);
+                }
+                Event::Ready {
+                    node: name,
+                    phase: ready.phase_index as usize,
+                    attempt: ready.attempt,
+                    ok: ready.ok,
+                    why: ready.why,
+                }
+            }
             Kind::Idle(_) => Event::Idle { node: name },
             Kind::Closed(closed) => {
                 let entry = JournalEntry::Closed {

@@ -39,7 +39,8 @@ impl Hall {
                 run_id,
             }
         };
-        v1::AgentsReply { agents: inner.agents.values().map(entry).collect() }
+        let agents = inner.agents.values().map(entry).collect();
+        v1::AgentsReply { agents, refused: self.refusals.counts().collect() }
     }
 
     /// The status of a run; of the active or else the last one when none is named.

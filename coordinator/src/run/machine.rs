@@ -24,8 +24,9 @@ const CLOCK_ERROR_MAX_NS: u64 = 1_000_000;
 /// How long it is waited for. On a slow network the error stays large: then the run goes on
 /// with it, and it is kept beside every start.
 const CLOCK_PATIENCE_NS: i64 = 10_000_000_000;
-/// Agents answer an Arm in this time or are left behind.
-const READY_DEADLINE_NS: i64 = 8_000_000_000;
+/// Agents answer an Arm in this time or are left behind. NCCL opens its GPUs before it answers:
+/// seconds, on a node whose driver was not loaded before.
+const READY_DEADLINE_NS: i64 = 20_000_000_000;
 /// A GO is sent at least this long before its instant: a hundred round trips.
 pub(crate) const GO_LEAD_NS: i64 = 1_000_000_000;
 /// The next phase is armed this long before the present one ends.

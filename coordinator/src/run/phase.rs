@@ -1,5 +1,6 @@
 //! Phases of a plan, ready to be sent: waveforms, members, traffic.
 
+use model::collective::Transport;
 use model::load::Waveform;
 use model::plan::{Phase, PhaseKind, Plan, Selector, Traffic};
 use model::site::Site;
@@ -88,8 +89,9 @@ fn load_of(phase: &Phase) -> Option<v1::PhaseLoad> {
 fn traffic_of(phase: &Phase) -> v1::PhaseTraffic {
     use v1::phase_traffic::Kind;
     let kind = match phase.traffic {
-        Some(Traffic::Collective { op, bytes }) => {
-            Kind::Collective(v1::Collective { op: op.word().to_owned(), bytes })
+        Some(Traffic::Collective { op, bytes, over }) => {
+            let transport = over.map_or("", Transport::word).to_owned();
+            Kind::Collective(v1::Collective { op: op.word().to_owned(), bytes, transport })
         }
         Some(Traffic::Pairs { bytes, streams, both_ways }) => {
             Kind::Pairs(v1::Pairs { bytes, streams, both_ways })

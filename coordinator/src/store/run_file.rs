@@ -1,5 +1,6 @@
 //! One run's SQLite file: batches as agents sent them, and the journal.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use proto::v1;
@@ -27,6 +28,14 @@ CREATE TABLE IF NOT EXISTS batches(
 CREATE TABLE IF NOT EXISTS journal(
   id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, body TEXT NOT NULL);
 ";
+
+/// Whether a file may be SQLite's: somebody who hands in a site document made a mistake, and
+/// nothing is damaged. A file too short to tell is looked at by SQLite.
+fn looks_like_a_database(path: &Path) -> bool {
+    let mut head = [0; 16];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_err() || head == *b"SQLite format 3\0"
+}
 
 /// An open run file.
 pub struct RunFile {
@@ -72,7 +81,8 @@ impl RunFile {
     /// When there is none, or it is damaged or newer than this version.
     pub fn open(at: &Path) -> Result<Self, StoreError> {
         let path = if at.is_dir() { at.join(FILE_NAME) } else { at.to_owned() };
-        if !path.is_file() {
+        let ours = path.file_name().is_some_and(|name| name == FILE_NAME);
+        if !path.is_file() || (!ours && !looks_like_a_database(&path)) {
             return Err(StoreError::NotARun { file: path });
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -323,6 +333,14 @@ mod tests {
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
         let outcome = RunFile::open(folder.path()).and_then(|f| f.for_each_batch("r", |_| Ok(())));
         assert!(outcome.unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn another_document_is_no_run_and_not_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.toml");
+        std::fs::write(&path, "schema = 1\nname = \"hall-b\"\n").unwrap();
+        assert!(matches!(RunFile::open(&path), Err(StoreError::NotARun { .. })));
     }
 
     #[test]

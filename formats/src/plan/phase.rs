@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::Kernel;
-use model::collective::CollectiveOp;
+use model::collective::{CollectiveOp, Transport};
 use model::plan::{Phase, PhaseKind, PhaseLoad, Selector, Traffic};
 
 use super::{check_name, mend_word, selector};
@@ -216,7 +216,8 @@ fn traffic(table: &Table<'_, '_>, word: &str) -> Option<Traffic> {
     }
     let alone = match word {
         "collective" => {
-            Some(Traffic::Collective { op: CollectiveOp::AllReduce, bytes: COLLECTIVE_BYTES })
+            let (op, bytes) = (CollectiveOp::AllReduce, COLLECTIVE_BYTES);
+            Some(Traffic::Collective { op, bytes, over: None })
         }
         "pairs" => Some(Traffic::Pairs { bytes: PAIR_BYTES, streams: 1, both_ways: false }),
         _ => None,
@@ -225,12 +226,12 @@ fn traffic(table: &Table<'_, '_>, word: &str) -> Option<Traffic> {
 }
 
 fn collective(table: &Table<'_, '_>) -> Traffic {
-    table.only(&["op", "bytes"]);
-    if let Some(at) = table.text_at("op")
-        && CollectiveOp::from_word(&at.value).is_none()
-    {
-        let what = format!("unknown collective op \"{}\"", at.value.escape_debug());
-        table.document.add(&at.span, what, mend_word(&at.value, &[CollectiveOp::AllReduce.word()]));
+    table.only(&["op", "bytes", "over"]);
+    let op = operation(table).unwrap_or(CollectiveOp::AllReduce);
+    let over = transport(table);
+    if op != CollectiveOp::AllReduce && over == Some(Transport::Tcp) {
+        let what = format!("{} does not run over tcp yet", op.word());
+        table.wrong("over", what, "use over = \"nccl\", or op = \"all_reduce\"");
     }
     let bytes = table.whole("bytes", 4..=COLLECTIVE_BYTES_MAX).unwrap_or(COLLECTIVE_BYTES);
     if !bytes.is_multiple_of(4) {
@@ -238,7 +239,28 @@ fn collective(table: &Table<'_, '_>) -> Traffic {
         let mend = format!("elements have 4 bytes: use {}", bytes / 4 * 4);
         table.wrong("bytes", what, mend);
     }
-    Traffic::Collective { op: CollectiveOp::AllReduce, bytes }
+    Traffic::Collective { op, bytes, over }
+}
+
+fn operation(table: &Table<'_, '_>) -> Option<CollectiveOp> {
+    let at = table.text_at("op")?;
+    let op = CollectiveOp::from_word(&at.value);
+    if op.is_none() {
+        let what = format!("unknown collective op \"{}\"", at.value.escape_debug());
+        let words = CollectiveOp::ALL.map(CollectiveOp::word);
+        table.document.add(&at.span, what, mend_word(&at.value, &words));
+    }
+    op
+}
+
+fn transport(table: &Table<'_, '_>) -> Option<Transport> {
+    let at = table.text_at("over")?;
+    let over = Transport::from_word(&at.value);
+    if over.is_none() && at.value != "auto" {
+        let what = format!("unknown transport \"{}\"", at.value.escape_debug());
+        table.document.add(&at.span, what, mend_word(&at.value, &["auto", "tcp", "nccl"]));
+    }
+    over
 }
 
 fn pairs(table: &Table<'_, '_>) -> Traffic {

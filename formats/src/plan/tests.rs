@@ -39,7 +39,10 @@ fn defaults_are_as_documented() {
     let collective = phase_of("kind = \"collective\"\nseconds = 1");
     assert_eq!(
         (collective.load, collective.traffic),
-        (None, Some(Traffic::Collective { op: CollectiveOp::AllReduce, bytes: 64 << 20 }))
+        (
+            None,
+            Some(Traffic::Collective { op: CollectiveOp::AllReduce, bytes: 64 << 20, over: None })
+        )
     );
     let pairs = phase_of("kind = \"pairs\"\nseconds = 1");
     let traffic = Traffic::Pairs { bytes: 32 << 20, streams: 1, both_ways: false };
@@ -106,7 +109,9 @@ fn wrong_phases_are_told_one_by_one() {
         "kind = \"hold\"\nseconds = 3\nload = { kernel = \"fp16\", percent = 101 }",
         "kind = \"hold\"\nseconds = 3\nload = { watts = 300, kw = 2 }",
         "kind = \"hold\"\nseconds = 3\nload = \"mix\"",
-        "kind = \"collective\"\nseconds = 3\ncollective = { op = \"all_gather\", bytes = 2 }",
+        "kind = \"collective\"\nseconds = 3\ncollective = { op = \"all_gathr\", bytes = 2 }",
+        "kind = \"collective\"\nseconds = 3\ncollective = { op = \"all_gather\", over = \"tcp\" }",
+        "kind = \"collective\"\nseconds = 3\ncollective = { over = \"rdma\" }",
         "kind = \"collective\"\nseconds = 3\ncollective = { bytes = 10 }",
         "kind = \"pairs\"\nseconds = 3\npairs = { bytes = 0, streams = 1.5, both_ways = 1 }",
         "kind = \"hold\"\nseconds = 3\npairs = {}\ncollective = {}",

@@ -58,11 +58,11 @@ prop_compose! {
     pub(crate) fn sample()(
         time_ns: i64, node in "[a-z0-9]{0,8}", device: u32, phase in text(), block in text(),
         uuid in text(), kernel in text(), temp_c in real(), power_w in real(), perf in real(),
-        busy in real(), reasons in whole(), xid in whole(),
+        busy in real(), energy_j in real(), reasons in whole(), xid in whole(),
     ) -> SampleRow {
         SampleRow {
             time_ns, node, device, phase, block, uuid, kernel, temp_c, power_w, perf, busy,
-            clock_event_reasons: reasons, xid, ..SampleRow::default()
+            energy_j, clock_event_reasons: reasons, xid, ..SampleRow::default()
         }
     }
 }

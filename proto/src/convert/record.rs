@@ -1,15 +1,16 @@
 //! Records and batches.
 
 use model::NodeName;
-use model::collective::CollectiveOp;
+use model::collective::{CollectiveOp, Transport};
 use model::histogram::{LatencyHistogram, Longest};
-use model::reading::{Absence, Reading};
 use model::record::{
-    CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, Record, Records, Sample,
+    Checksum, CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, Record, Records,
     Start, Transfer, Work,
 };
 use prost::Message;
 
+use super::reading::{reading_from_wire, reading_to_wire};
+use super::sample::{health_from_wire, health_to_wire, sample_from_wire, sample_to_wire};
 use super::{ConvertError, kernel_from_word};
 use crate::v1;
 use v1::record::Kind;
@@ -35,50 +36,6 @@ pub fn records_from_batch(batch: &v1::Batch) -> Result<Records, ConvertError> {
         seq: batch.seq,
         records,
     })
-}
-
-/// Wire form of a reason.
-#[must_use]
-pub fn absence_to_wire(why: Absence) -> v1::Absence {
-    match why {
-        Absence::NotPresent => v1::Absence::NotPresent,
-        Absence::NotPermitted => v1::Absence::NotPermitted,
-        Absence::Failed => v1::Absence::Failed,
-        Absence::TimedOut => v1::Absence::TimedOut,
-        Absence::NotYet => v1::Absence::NotYet,
-    }
-}
-
-/// A reason from the wire; one that we don't know is a failure to read.
-#[must_use]
-pub fn absence_from_wire(why: i32) -> Absence {
-    match v1::Absence::try_from(why) {
-        Ok(v1::Absence::NotPresent) => Absence::NotPresent,
-        Ok(v1::Absence::NotPermitted) => Absence::NotPermitted,
-        Ok(v1::Absence::TimedOut) => Absence::TimedOut,
-        Ok(v1::Absence::NotYet) => Absence::NotYet,
-        Ok(v1::Absence::Failed | v1::Absence::Unspecified) | Err(_) => Absence::Failed,
-    }
-}
-
-fn reading_to_wire(reading: Reading<f64>) -> Option<v1::Reading> {
-    use v1::reading::Reading as Wire;
-    let reading = match reading {
-        Reading::Value(value) => Wire::Value(value),
-        Reading::Absent(why) => Wire::Absence(absence_to_wire(why) as i32),
-    };
-    Some(v1::Reading { reading: Some(reading) })
-}
-
-fn reading_from_wire(reading: Option<&v1::Reading>) -> Reading<f64> {
-    use v1::reading::Reading as Wire;
-    match reading.and_then(|r| r.reading.as_ref()) {
-        // A value that is no number is a sensor that failed, never a number.
-        Some(Wire::Value(value)) if value.is_finite() => Reading::Value(*value),
-        Some(Wire::Value(_)) => Reading::Absent(Absence::Failed),
-        Some(Wire::Absence(why)) => Reading::Absent(absence_from_wire(*why)),
-        None => Reading::Absent(Absence::NotPresent),
-    }
 }
 
 fn histogram_to_wire(histogram: &LatencyHistogram) -> Option<v1::Histogram> {
@@ -131,6 +88,7 @@ pub fn record_to_wire(record: &Record) -> v1::Record {
             records: loss.records,
             why: loss.why.clone(),
         }),
+        Record::Health(health) => Kind::Health(health_to_wire(health)),
         Record::Meter(meter) => Kind::Meter(v1::Meter {
             time_ns: meter.time_ns,
             domain: meter.domain.clone(),
@@ -139,6 +97,13 @@ pub fn record_to_wire(record: &Record) -> v1::Record {
             unit: meter.unit.clone(),
             quality: meter.quality.clone(),
             clock_error_ms: meter.clock_error_ms,
+        }),
+        Record::Checksum(checksum) => Kind::Checksum(v1::Checksum {
+            time_ns: checksum.time_ns,
+            device: checksum.device,
+            phase: checksum.phase.clone(),
+            key: checksum.key.clone(),
+            value: checksum.value,
         }),
     };
     v1::Record { kind: Some(kind) }
@@ -179,6 +144,7 @@ pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
             records: loss.records,
             why: loss.why.clone(),
         }),
+        Kind::Health(health) => Record::Health(health_from_wire(health)),
         Kind::Meter(meter) => Record::Meter(MeterReading {
             time_ns: meter.time_ns,
             domain: meter.domain.clone(),
@@ -188,31 +154,14 @@ pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
             quality: meter.quality.clone(),
             clock_error_ms: meter.clock_error_ms,
         }),
+        Kind::Checksum(checksum) => Record::Checksum(Checksum {
+            time_ns: checksum.time_ns,
+            device: checksum.device,
+            phase: checksum.phase.clone(),
+            key: checksum.key.clone(),
+            value: checksum.value,
+        }),
     })
-}
-
-fn sample_to_wire(sample: &Sample) -> v1::Sample {
-    v1::Sample {
-        time_ns: sample.time_ns,
-        device: sample.device,
-        phase: sample.phase.clone(),
-        power_w: reading_to_wire(sample.power_w),
-        temp_c: reading_to_wire(sample.temp_c),
-        clock_mhz: reading_to_wire(sample.clock_mhz),
-        busy: reading_to_wire(sample.busy),
-    }
-}
-
-fn sample_from_wire(sample: &v1::Sample) -> Sample {
-    Sample {
-        time_ns: sample.time_ns,
-        device: sample.device,
-        phase: sample.phase.clone(),
-        power_w: reading_from_wire(sample.power_w.as_ref()),
-        temp_c: reading_from_wire(sample.temp_c.as_ref()),
-        clock_mhz: reading_from_wire(sample.clock_mhz.as_ref()),
-        busy: reading_from_wire(sample.busy.as_ref()),
-    }
 }
 
 fn work_to_wire(work: &Work) -> v1::Work {
@@ -292,6 +241,8 @@ fn event_kind_to_wire(kind: EventKind) -> v1::EventKind {
         EventKind::Idle => v1::EventKind::Idle,
         EventKind::Note => v1::EventKind::Note,
         EventKind::Injection => v1::EventKind::Injection,
+        EventKind::DeviceRefused => v1::EventKind::DeviceRefused,
+        EventKind::DeviceFailed => v1::EventKind::DeviceFailed,
     }
 }
 
@@ -311,6 +262,8 @@ fn event_kind_from_wire(kind: v1::EventKind) -> Option<EventKind> {
         v1::EventKind::Idle => EventKind::Idle,
         v1::EventKind::Note => EventKind::Note,
         v1::EventKind::Injection => EventKind::Injection,
+        v1::EventKind::DeviceRefused => EventKind::DeviceRefused,
+        v1::EventKind::DeviceFailed => EventKind::DeviceFailed,
     })
 }
 
@@ -354,12 +307,23 @@ fn collective_to_wire(window: &CollectiveWindow) -> v1::CollectiveWindow {
         to_ns: window.to_ns,
         phase: window.phase.clone(),
         op: window.op.word().to_owned(),
+        transport: window.over.word().to_owned(),
         bytes: window.bytes,
         rank: window.rank,
         world_size: window.world_size,
         operations: window.operations,
         wrong: window.wrong,
         durations: histogram_to_wire(&window.durations),
+    }
+}
+
+/// Earlier releases knew TCP only and said nothing.
+fn transport_from_wire(word: &str) -> Result<Transport, ConvertError> {
+    let unknown = || ConvertError::Unknown { what: "transport", word: word.to_owned() };
+    if word.is_empty() {
+        Ok(Transport::Tcp)
+    } else {
+        Transport::from_word(word).ok_or_else(unknown)
     }
 }
 
@@ -370,6 +334,7 @@ fn collective_from_wire(window: &v1::CollectiveWindow) -> Result<CollectiveWindo
         phase: window.phase.clone(),
         op: CollectiveOp::from_word(&window.op)
             .ok_or_else(|| ConvertError::Unknown { what: "collective", word: window.op.clone() })?,
+        over: transport_from_wire(&window.transport)?,
         bytes: window.bytes,
         rank: window.rank,
         world_size: window.world_size,
@@ -382,6 +347,8 @@ fn collective_from_wire(window: &v1::CollectiveWindow) -> Result<CollectiveWindo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::record::Sample;
+    use model::{Absence, Reading};
     use proptest::prelude::*;
 
     fn reading() -> impl Strategy<Value = Reading<f64>> {
@@ -407,6 +374,37 @@ mod tests {
         fn any_bytes_are_refused_or_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let batch = v1::Batch { records: bytes, ..v1::Batch::default() };
             let _ = records_from_batch(&batch);
+        }
+
+        #[test]
+        fn a_batch_with_wrong_bytes_is_refused_or_read_without_panic(
+            places in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..6),
+        ) {
+            let mut histogram = LatencyHistogram::default();
+            histogram.record(1_234, 99);
+            let latency = Latency { peer: "b".into(), histogram, ..latency_of_nobody() };
+            let mut bytes = records_to_bytes(&[
+                Record::Sample(Sample { phase: "soak".into(), ..Sample::default() }),
+                Record::Latency(latency),
+            ]);
+            for (place, flip) in places {
+                let at = place.index(bytes.len());
+                bytes[at] ^= flip;
+            }
+            let batch = v1::Batch { records: bytes, ..v1::Batch::default() };
+            let _ = records_from_batch(&batch);
+        }
+    }
+
+    fn latency_of_nobody() -> Latency {
+        Latency {
+            from_ns: 1,
+            to_ns: 2,
+            phase: "rtt".into(),
+            peer: "".into(),
+            loaded: false,
+            lost: 0,
+            histogram: LatencyHistogram::default(),
         }
     }
 
@@ -434,7 +432,8 @@ mod tests {
                 from_ns: 1,
                 to_ns: 2,
                 phase: "c".into(),
-                op: CollectiveOp::AllReduce,
+                op: CollectiveOp::ReduceScatter,
+                over: Transport::Nccl,
                 bytes: 4,
                 rank: 0,
                 world_size: 2,
@@ -458,6 +457,13 @@ mod tests {
                 to_seq: 3,
                 records: 4,
                 why: "full".into(),
+            }),
+            Record::Checksum(Checksum {
+                time_ns: 1,
+                device: 3,
+                phase: "h".into(),
+                key: "bf16 on a card".into(),
+                value: u64::MAX - 1,
             }),
         ];
         for record in records {

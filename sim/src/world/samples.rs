@@ -176,7 +176,14 @@ impl<'w> Samples<'w> {
                     Metric::ClockMinMhz => shown.clock_min_mhz,
                     Metric::Perf => shown.perf,
                     Metric::PowerLimitW => shown.power_limit_w,
-                    Metric::TempMaxC | Metric::Busy => f64::NAN,
+                    Metric::TempMaxC
+                    | Metric::Busy
+                    | Metric::MarginC
+                    | Metric::EnergyJ
+                    | Metric::SwPowerCapS
+                    | Metric::SwThermalS
+                    | Metric::HwThermalS
+                    | Metric::PowerBrakeS => f64::NAN,
                 };
                 for metric in Metric::ALL {
                     if wanted[metric.index()]

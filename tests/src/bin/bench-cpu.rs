@@ -128,6 +128,10 @@ impl Bank {
                 LoadReport::Mismatch { detail, .. } => anyhow::bail!("mismatch: {detail}"),
                 LoadReport::Started { .. } => {}
                 LoadReport::Idle { .. } => break,
+                // A GPU says these.
+                LoadReport::Checksum { .. }
+                | LoadReport::Failed { .. }
+                | LoadReport::Note { .. } => {}
             }
         }
         let ns = seconds * 1e9;

@@ -19,7 +19,7 @@ const S: u64 = 1_000 * MS;
 
 /// The machine's own deadlines: see `coordinator/src/run/machine.rs`.
 const PREPARE_DEADLINE: u64 = 30 * S;
-const READY_DEADLINE: u64 = 8 * S;
+const READY_DEADLINE: u64 = 20 * S;
 const GO_LEAD: u64 = S;
 const IDLE_GRACE: u64 = 5 * S;
 const CLOSE_DEADLINE: u64 = 20 * S;

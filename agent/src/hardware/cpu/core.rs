@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use model::load::{Kernel, Waveform};
 
+use super::super::programme::{Active, Change, Command, Programme};
 use super::super::{CoreWindow, MISMATCHES_REPORTED_MAX};
 use super::block::{Workbench, Wrong};
 use super::clock::{SPIN_NS, now_ns, sleep_until};
-use super::programme::{Active, Change, Command, Programme};
 
 /// Length of a window of counters.
 const WINDOW_NS: u64 = 1_000_000_000;
@@ -267,9 +267,8 @@ impl CoreThread {
         // A piece of the next order's memory is touched beside the load, not in its place.
         self.prepare_next();
         let flip = order.inject.is_some_and(|injection| {
-            injection.core == self.core
-                && !self.shift.injected
-                && self.shift.blocks >= injection.after_blocks
+            let once = !self.shift.injected && self.shift.blocks >= injection.after_blocks;
+            injection.core == self.core && (injection.always || once)
         });
         self.shift.injected |= flip;
         let done = self.bench.run(order.kernel, flip);

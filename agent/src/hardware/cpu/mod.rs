@@ -2,7 +2,7 @@
 //!
 //! From the inside out: [`fma`], [`stream`] and [`mix`] are the logical blocks, the same
 //! bits on every instruction set; [`block`] runs one and checks it against the constants of
-//! [`expected`] and against the core's first; [`core`] serves a [`programme`] of orders with
+//! [`expected`] and against the core's first; [`core`] serves a [`super::programme`] of orders with
 //! them; [`run`] owns the threads and [`report`] gathers what they say.
 
 mod block;
@@ -14,7 +14,6 @@ mod fma;
 mod isa;
 mod mix;
 mod pattern;
-mod programme;
 mod report;
 mod run;
 mod stream;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
+use super::super::programme::Programme;
 use super::super::{LoadCommand, LoadReport};
 use super::block::Workbench;
 use super::buffer;
 use super::clock::now_ns;
 use super::core::{CoreThread, Said, Shift, Told};
 use super::isa::Isa;
-use super::programme::Programme;
 use super::report::Gatherer;
 use super::topology;
 

@@ -171,7 +171,7 @@ fn share_of(waveform: Waveform, share: f64) -> f64 {
 fn an_injection_is_caught_once_and_marked() {
     for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.runs_on_cpu()) {
         let bank = Bank::open();
-        let injection = Injection { core: 0, after_blocks: 5 };
+        let injection = Injection { core: 0, after_blocks: 5, always: false };
         bank.begin(LoadOrder { inject: Some(injection), ..hold(kernel, 1.0, 200) });
         let seen = bank.until_idle();
         let caught: Vec<_> =
@@ -190,7 +190,7 @@ fn an_injection_is_caught_once_and_marked() {
 #[test]
 fn an_injection_on_another_core_does_nothing() {
     let bank = Bank::open();
-    let injection = Injection { core: 77, after_blocks: 0 };
+    let injection = Injection { core: 77, after_blocks: 0, always: false };
     bank.begin(LoadOrder { inject: Some(injection), ..hold(Kernel::FmaF32, 1.0, 50) });
     let seen = bank.until_idle();
     assert!(!seen.iter().any(|r| matches!(r, LoadReport::Mismatch { .. })));

@@ -53,13 +53,16 @@ pub(super) fn meters(case: &Case) -> Vec<Gap> {
     gaps
 }
 
-/// What no agent of this version records.
+/// What the agents of this run had nothing to say of.
 pub(super) fn never_here(case: &Case) -> Vec<Gap> {
-    let mut gaps = vec![
-        Gap::new("throttle", "clock event reasons are not recorded", Concern::Nobody),
-        Gap::new("memory_errors", "error counters are not recorded", Concern::Nobody),
-        Gap::new("r_th", "no reference temperature is recorded", Concern::Nobody),
-    ];
+    let mut gaps = vec![Gap::told("r_th", "no reference temperature is recorded")];
+    let cells = || case.seen.telemetry.devices().flat_map(|(_, cells)| cells.values());
+    if !cells().any(|cell| cell.reasons().rows > 0) {
+        gaps.push(Gap::told("throttle", "clock event reasons are not recorded"));
+    }
+    if !cells().any(|cell| cell.ecc_uncorrected().is_some()) {
+        gaps.push(Gap::told("memory_errors", "error counters are not recorded"));
+    }
     let starts = case.seen.nodes.values().flat_map(|node| node.devices.values());
     if starts.flat_map(|phases| phases.values()).all(|phase| phase.starts.is_empty()) {
         gaps.push(Gap::new("start_skew", "no start was recorded", Concern::Nobody));

@@ -1,10 +1,12 @@
 //! Load: work, its rate, its verification, and how long it lasted.
 
-use model::DeviceId;
 use model::plan::Requirement;
+use model::record::EventKind;
+
+use model::DeviceId;
 
 use super::{Concern, Gap};
-use crate::case::{Case, list};
+use crate::case::{Case, list, place_suspect};
 
 /// A plan that asks for as long as its phases last gets a little less: the first and last
 /// window of a phase are cut by the skew of the start.
@@ -42,6 +44,17 @@ pub(super) fn compute(case: &Case) -> Vec<Gap> {
         gaps.push(Gap::new("compute_verified", why, concerns));
     }
     gaps
+}
+
+/// Devices that are here and take no load, each with its reason.
+pub(super) fn refused_devices(case: &Case) -> Vec<Gap> {
+    let concerns = Concern::Requiring(Requirement::Compute);
+    case.events(EventKind::DeviceRefused)
+        .map(|(node, key, group)| {
+            let place = place_suspect(node, key.device).id;
+            Gap::new("compute", format!("{place} takes no load: {}", group.texts()), concerns)
+        })
+        .collect()
 }
 
 /// Rates come from windows at full level in hold phases; a device without any has no rate.

@@ -72,6 +72,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
 fn of_agents(case: &Case) -> Vec<Gap> {
     let mut gaps = attendance::attendance(case);
     gaps.extend(load::compute(case));
+    gaps.extend(load::refused_devices(case));
     gaps.extend(load::rates(case));
     gaps.extend(load::load_seconds(case));
     gaps.extend(attendance::lost_records(case));
@@ -80,5 +81,6 @@ fn of_agents(case: &Case) -> Vec<Gap> {
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
     gaps.extend(building::never_here(case));
+    gaps.extend(super::vote::without_partner(case));
     gaps
 }

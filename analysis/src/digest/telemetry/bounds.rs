@@ -14,6 +14,9 @@ const CLOCK_MOST_MHZ: f64 = 1e5;
 /// Work per second in whatever unit: what sums still hold exactly enough.
 const PERF_MOST: f64 = 1e18;
 
+/// A kilowatt for thirty years is 1e12 J; a counter that ran over reads beyond.
+const COUNTER_MOST: f64 = 1e13;
+
 /// Whether a device can show such a value.
 pub(super) fn is_possible(metric: Metric, value: f64) -> bool {
     let (least, most) = match metric {
@@ -24,6 +27,13 @@ pub(super) fn is_possible(metric: Metric, value: f64) -> bool {
         | Metric::CoolantSupplyC => (TEMP_LEAST_C, TEMP_MOST_C),
         Metric::PowerW | Metric::PowerLimitW => (0.0, POWER_MOST_W),
         Metric::ClockMhz | Metric::ClockMinMhz => (0.0, CLOCK_MOST_MHZ),
+        // A card that slowed down is beyond its margin.
+        Metric::MarginC => (-TEMP_MOST_C, TEMP_MOST_C),
+        Metric::EnergyJ
+        | Metric::SwPowerCapS
+        | Metric::SwThermalS
+        | Metric::HwThermalS
+        | Metric::PowerBrakeS => (0.0, COUNTER_MOST),
         Metric::Busy | Metric::Perf => (0.0, PERF_MOST),
     };
     (least..=most).contains(&value)

@@ -23,6 +23,8 @@ pub struct Reasons {
 pub struct Cell {
     rows: u64,
     span_ns: Option<(i64, i64)>,
+    /// Of the rows with a counter of energy.
+    energy_span_ns: Option<(i64, i64)>,
     series: [Option<Box<Sketch>>; Metric::COUNT],
     reasons: Reasons,
     /// Least and greatest value of the counter.
@@ -46,8 +48,13 @@ impl Cell {
     pub(super) fn add_rows(&mut self, columns: &SampleColumns, rows: &[u32], room: &mut Room) {
         self.rows += rows.len() as u64;
         let at = |row: &u32| *row as usize;
+        let energy = columns.reals[Metric::EnergyJ.index()].as_deref();
         for row in rows {
-            self.span_ns = widen(self.span_ns, columns.time_ns[at(row)]);
+            let time_ns = columns.time_ns[at(row)];
+            self.span_ns = widen(self.span_ns, time_ns);
+            if energy.is_some_and(|energy| is_possible(Metric::EnergyJ, energy[at(row)])) {
+                self.energy_span_ns = widen(self.energy_span_ns, time_ns);
+            }
         }
         for metric in Metric::ALL {
             let Some(column) = &columns.reals[metric.index()] else { continue };
@@ -82,20 +89,25 @@ impl Cell {
             let Some(column) = column else { return };
             rows.iter().filter_map(|row| column[*row as usize]).for_each(count);
         };
-        wholes(&columns.clock_event_reasons, &mut |mask| {
+        wholes(&columns.clock_event_reasons, &mut |mask| self.add_words(Some(mask), None, None));
+        wholes(&columns.ecc_uncorrected, &mut |ecc| self.add_words(None, Some(ecc), None));
+        wholes(&columns.xid, &mut |xid| self.add_words(None, None, Some(xid)));
+    }
+
+    /// Counts a mask of reasons, a reading of the error counter, an Xid.
+    pub(super) fn add_words(&mut self, mask: Option<u64>, ecc: Option<u64>, xid: Option<u64>) {
+        if let Some(mask) = mask {
             self.reasons.rows += 1;
             for (bit, count) in self.reasons.set.iter_mut().enumerate() {
                 *count += mask >> bit & 1;
             }
-        });
-        wholes(&columns.ecc_uncorrected, &mut |errors| {
+        }
+        if let Some(errors) = ecc {
             self.ecc_uncorrected = widen(self.ecc_uncorrected, errors);
-        });
-        wholes(&columns.xid, &mut |xid| {
-            if xid > 0 {
-                *self.xids.entry(xid).or_default() += 1;
-            }
-        });
+        }
+        if let Some(xid) = xid.filter(|xid| *xid > 0) {
+            *self.xids.entry(xid).or_default() += 1;
+        }
     }
 
     /// Counts what one sample measured.
@@ -107,6 +119,9 @@ impl Cell {
             let value = value.and_then(|(_, value)| *value);
             value.filter(|value| is_possible(wanted, *value)).unwrap_or(f64::NAN)
         };
+        if is_possible(Metric::EnergyJ, of(Metric::EnergyJ)) {
+            self.energy_span_ns = widen(self.energy_span_ns, time_ns);
+        }
         self.trace.add(&[(second(time_ns), [of(Metric::TempC), of(Metric::PowerW)])]);
         for (metric, value) in values {
             let Some(value) = value else { continue };
@@ -135,6 +150,9 @@ impl Cell {
         self.rows += other.rows;
         if let Some((first, last)) = other.span_ns {
             self.span_ns = widen(widen(self.span_ns, first), last);
+        }
+        if let Some((first, last)) = other.energy_span_ns {
+            self.energy_span_ns = widen(widen(self.energy_span_ns, first), last);
         }
         for (ours, theirs) in self.series.iter_mut().zip(&other.series) {
             if let Some(theirs) = theirs {
@@ -167,6 +185,16 @@ impl Cell {
     #[must_use]
     pub fn span_ns(&self) -> Option<(i64, i64)> {
         self.span_ns
+    }
+
+    /// Mean power by the counter of energy, in watts: no window of a sensor, no sampling
+    /// between two readings.
+    #[must_use]
+    pub fn mean_power_w(&self) -> Option<f64> {
+        let (first, last) = self.energy_span_ns?;
+        let (least, most) = self.range(Metric::EnergyJ)?;
+        let seconds = (i128::from(last) - i128::from(first)) as f64 / 1e9;
+        (seconds > 0.0).then(|| (most - least) / seconds)
     }
 
     /// Values of a metric that were counted.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
-use model::record::Sample;
+use model::record::{GpuSample, Sample};
 use model::sample_columns::{Names, Slots};
 use model::{Metric, SampleColumns};
 
@@ -65,14 +65,19 @@ impl Fold {
             phase: self.texts.number(phase),
             block: self.texts.number(""),
         };
-        let values = [
-            (Metric::PowerW, sample.power_w),
-            (Metric::TempC, sample.temp_c),
-            (Metric::ClockMhz, sample.clock_mhz),
-            (Metric::Busy, sample.busy),
+        let mut values = vec![
+            (Metric::PowerW, sample.power_w.value()),
+            (Metric::TempC, sample.temp_c.value()),
+            (Metric::ClockMhz, sample.clock_mhz.value()),
+            (Metric::Busy, sample.busy.value()),
         ];
-        let values = values.map(|(metric, reading)| (metric, reading.value()));
-        self.cell(id).add_moment(sample.time_ns, &values);
+        let cell = self.cell(id);
+        if let Some(gpu) = &sample.gpu {
+            values.extend(of_gpu(gpu));
+            let (mask, ecc) = (gpu.clock_event_reasons.value(), gpu.ecc_uncorrected.value());
+            cell.add_words(mask, ecc, gpu.xid);
+        }
+        cell.add_moment(sample.time_ns, &values);
     }
 
     /// Adds another's cells.
@@ -158,6 +163,20 @@ impl Fold {
     }
 }
 
+fn of_gpu(gpu: &GpuSample) -> [(Metric, Option<f64>); 8] {
+    [
+        (Metric::MemTempC, gpu.mem_temp_c),
+        (Metric::MarginC, gpu.margin_c),
+        (Metric::PowerLimitW, gpu.power_limit_w),
+        (Metric::EnergyJ, gpu.energy_j),
+        (Metric::SwPowerCapS, gpu.sw_power_cap_s),
+        (Metric::SwThermalS, gpu.sw_thermal_s),
+        (Metric::HwThermalS, gpu.hw_thermal_s),
+        (Metric::PowerBrakeS, gpu.power_brake_s),
+    ]
+    .map(|(metric, reading)| (metric, reading.value()))
+}
+
 impl PartialEq for Fold {
     fn eq(&self, other: &Self) -> bool {
         self.sorted() == other.sorted()
@@ -217,12 +236,26 @@ mod tests {
             device: 1,
             phase: Some("hold".to_owned()),
             power_w: Some(300.0),
+            energy_j: Some(1e6),
+            power_brake_s: Some(2.5),
+            clock_event_reasons: Some(0x84),
+            ecc_uncorrected: Some(3),
+            xid: Some(79),
             ..SampleRow::default()
+        };
+        let gpu = GpuSample {
+            energy_j: model::Reading::Value(1e6),
+            power_brake_s: model::Reading::Value(2.5),
+            clock_event_reasons: model::Reading::Value(0x84),
+            ecc_uncorrected: model::Reading::Value(3),
+            xid: Some(79),
+            ..GpuSample::default()
         };
         let sample = Sample {
             time_ns: 7,
             device: 1,
             power_w: model::Reading::Value(300.0),
+            gpu: Some(Box::new(gpu)),
             ..Sample::default()
         };
         let mut live = Fold::default();

@@ -17,6 +17,14 @@ const RATE_COLUMNS: [(&str, &str); 4] = [
 ];
 const SENSOR_COLUMNS: [(&str, &str); 3] =
     [("power_w_p50", "W p50"), ("temp_c_max", "C max"), ("clock_mhz_p50", "MHz p50")];
+/// What drivers of GPUs count; machines without any have no such table.
+const GPU_COLUMNS: [(&str, &str); 5] = [
+    ("power_mean_w", "W mean"),
+    ("temp_c_p99", "C p99"),
+    ("throttle_sw_power_cap_seconds", "s at cap"),
+    ("throttle_hw_thermal_seconds", "s too hot"),
+    ("throttle_power_brake_seconds", "s braked"),
+];
 const RTT_SUFFIXES: [(&str, &str); 5] =
     [("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"), ("max", "max"), ("lost", "lost")];
 const SKEW_COLUMNS: [(&str, &str); 4] = [
@@ -39,6 +47,7 @@ pub(super) fn write(page: &mut Page, lines: &[Measured], of_tables: bool) {
     }
     rates(lines).write(page);
     sensors(lines).write(page);
+    gpus(lines).write(page);
     duty(lines).write(page);
     busbw(lines).write(page);
     pairs(lines).write(page);
@@ -93,6 +102,12 @@ fn rates(lines: &[Measured]) -> Table {
     "devices: median of windows at full level, by phase".clone_into(&mut table.title);
     table.of = "devices, none lower";
     table
+}
+
+/// What the drivers of GPUs counted in each phase.
+fn gpus(lines: &[Measured]) -> Table {
+    let title = "GPUs, by their drivers' counters".to_owned();
+    Table { title, of: "devices, none lower", ..by_place(lines, &GPU_COLUMNS) }
 }
 
 /// Sensors under load only: phases in which the device worked.

@@ -6,20 +6,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::super::{LoadCommand, LoadOrder, Scale};
+use super::{LoadCommand, LoadOrder, Scale};
 
 /// Most orders that wait. A plan sends a phase or two ahead.
-pub(super) const ORDERS_QUEUED_MAX: usize = 64;
+pub(in crate::hardware) const ORDERS_QUEUED_MAX: usize = 64;
 
 /// Points of a level's mean over a span: exact for straight lines.
 const MEAN_POINTS: u64 = 16;
 
 /// The order being served.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Active {
-    pub(super) order: Arc<LoadOrder>,
+pub(in crate::hardware) struct Active {
+    pub(in crate::hardware) order: Arc<LoadOrder>,
     /// Counts the orders of this run: tells two with the same start apart.
-    pub(super) serial: u64,
+    pub(in crate::hardware) serial: u64,
     ramp: Option<RampDown>,
     scale: Scale,
 }
@@ -34,7 +34,7 @@ struct RampDown {
 
 impl Active {
     /// The level commanded at an instant.
-    pub(super) fn level_at(&self, at_ns: u64) -> f64 {
+    pub(in crate::hardware) fn level_at(&self, at_ns: u64) -> f64 {
         match self.ramp {
             Some(RampDown { at_ns: began, over_ns, from }) if at_ns >= began => {
                 let left = over_ns.saturating_sub(at_ns - began);
@@ -48,7 +48,7 @@ impl Active {
     }
 
     /// The mean level commanded over a span.
-    pub(super) fn mean_level(&self, from_ns: u64, to_ns: u64) -> f64 {
+    pub(in crate::hardware) fn mean_level(&self, from_ns: u64, to_ns: u64) -> f64 {
         let span = to_ns.saturating_sub(from_ns);
         let at = |i| from_ns + span * (2 * i + 1) / (2 * MEAN_POINTS);
         (0..MEAN_POINTS).map(|i| self.level_at(at(i))).sum::<f64>() / MEAN_POINTS as f64
@@ -63,7 +63,7 @@ impl Active {
 
 /// What changed when time passed.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Change {
+pub(in crate::hardware) enum Change {
     /// This order ended at that instant.
     Ended(Active, u64),
     /// The active order is a new one.
@@ -72,7 +72,7 @@ pub(super) enum Change {
 
 /// The active order and those that wait.
 #[derive(Debug)]
-pub(super) struct Programme {
+pub(in crate::hardware) struct Programme {
     active: Option<Active>,
     queue: VecDeque<(u64, Arc<LoadOrder>)>,
     /// Holds for every order until it is changed.
@@ -80,13 +80,13 @@ pub(super) struct Programme {
 }
 
 impl Programme {
-    pub(super) fn new() -> Self {
+    pub(in crate::hardware) fn new() -> Self {
         let queue = VecDeque::with_capacity(ORDERS_QUEUED_MAX);
         Self { active: None, queue, scale: Scale::default() }
     }
 
     /// Adds an order behind those that start no later. False when too many wait.
-    pub(super) fn begin(&mut self, serial: u64, order: Arc<LoadOrder>) -> bool {
+    pub(in crate::hardware) fn begin(&mut self, serial: u64, order: Arc<LoadOrder>) -> bool {
         if self.queue.len() == ORDERS_QUEUED_MAX {
             return false;
         }
@@ -96,7 +96,7 @@ impl Programme {
     }
 
     /// Turns the present level into a ramp to zero and forgets what waits.
-    pub(super) fn ramp(&mut self, at_ns: u64, over_ns: u64) {
+    pub(in crate::hardware) fn ramp(&mut self, at_ns: u64, over_ns: u64) {
         self.queue.clear();
         if let Some(active) = &mut self.active {
             let from = active.level_at(at_ns);
@@ -113,13 +113,13 @@ impl Programme {
     }
 
     /// Ends the active order at once and forgets what waits.
-    pub(super) fn drop_load(&mut self) -> Option<Active> {
+    pub(in crate::hardware) fn drop_load(&mut self) -> Option<Active> {
         self.queue.clear();
         self.active.take()
     }
 
     /// The next change that time has brought by `now`; call until none is left.
-    pub(super) fn advance(&mut self, now_ns: u64) -> Option<Change> {
+    pub(in crate::hardware) fn advance(&mut self, now_ns: u64) -> Option<Change> {
         if let Some(until) = self.until_ns()
             && until <= now_ns
         {
@@ -136,28 +136,33 @@ impl Programme {
         None
     }
 
-    pub(super) fn active(&self) -> Option<&Active> {
+    pub(in crate::hardware) fn active(&self) -> Option<&Active> {
         self.active.as_ref()
     }
 
     /// The order that comes next.
-    pub(super) fn next(&self) -> Option<&LoadOrder> {
+    pub(in crate::hardware) fn next(&self) -> Option<&LoadOrder> {
         self.queue.front().map(|(_, order)| order.as_ref())
     }
 
-    pub(super) fn next_start_ns(&self) -> Option<u64> {
+    pub(in crate::hardware) fn next_start_ns(&self) -> Option<u64> {
         self.next().map(|order| order.start_ns)
     }
 
     /// When the active order stops: at its end or where the next takes over.
-    pub(super) fn until_ns(&self) -> Option<u64> {
+    pub(in crate::hardware) fn until_ns(&self) -> Option<u64> {
         let end = self.active.as_ref()?.end_ns();
         Some(self.next_start_ns().map_or(end, |next| end.min(next)))
     }
 
     /// A command that the port sends, at the instant it came. The order that a drop ended
     /// is returned, to be closed.
-    pub(super) fn apply(&mut self, at_ns: u64, serial: u64, command: &Command) -> Option<Active> {
+    pub(in crate::hardware) fn apply(
+        &mut self,
+        at_ns: u64,
+        serial: u64,
+        command: &Command,
+    ) -> Option<Active> {
         match command {
             Command::Begin(order) => {
                 if !self.begin(serial, Arc::clone(order)) {
@@ -180,7 +185,7 @@ impl Programme {
 
 /// A [`LoadCommand`] that many cores share.
 #[derive(Debug, Clone)]
-pub(super) enum Command {
+pub(in crate::hardware) enum Command {
     Begin(Arc<LoadOrder>),
     Ramp { over_ns: u64 },
     Scale { to: f64, over_ns: u64 },

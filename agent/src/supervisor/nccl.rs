@@ -1,0 +1,106 @@
+//! Collectives over NCCL: a worker process for each attempt of a phase, started when the phase
+//! is armed, so that library and GPUs are open when its instant comes.
+
+use model::record::EventKind;
+use proto::v1;
+use proto::v1::worker_command::Kind as Command;
+
+use super::Supervisor;
+use super::run::TimedPhase;
+use crate::clock::monotonic_ns;
+use crate::lease::Heat;
+use crate::worker::Slot;
+
+/// An operation and the goodbye that are under way at a phase's end get so long.
+const OVERTIME_NS: u64 = 45_000_000_000;
+/// After a stop NCCL aborts, or its process is killed.
+const ABORT_NS: u64 = 1_500_000_000;
+
+/// Whether a phase's collective runs over NCCL.
+pub(super) fn is_wanted(arm: &v1::Arm) -> bool {
+    use v1::phase_traffic::Kind;
+    let kind = arm.traffic.as_ref().and_then(|traffic| traffic.kind.as_ref());
+    matches!(kind, Some(Kind::Collective(collective)) if collective.transport == "nccl")
+}
+
+impl Supervisor {
+    /// Starts the worker of an armed phase; READY waits for its answer.
+    pub(super) fn open_nccl(&mut self, arm: &v1::Arm) -> Result<(), String> {
+        // Those of attempts that never got their GO.
+        self.workers.retain(|slot, worker| !matches!(slot, Slot::Nccl(_)) || !worker.idle);
+        let gpus: Vec<String> =
+            self.parts.devices.iter().filter_map(|device| device.uuid.clone()).collect();
+        if gpus.is_empty() {
+            return Err("the collective runs over NCCL, and this node has no GPU".to_owned());
+        }
+        let cores: Vec<u32> =
+            self.parts.devices.iter().flat_map(|d| d.cores.iter().copied()).collect();
+        let slot = Slot::Nccl(arm.attempt);
+        self.start_worker(slot, &gpus, &cores)
+            .map_err(|error| format!("NCCL's worker can't be started: {error}"))?;
+        let make = arm.peers.iter().any(|peer| peer.rank == 0 && peer.node == self.parts.node);
+        self.tell(slot, Command::NewId(v1::WorkerNewId { attempt: arm.attempt, make }));
+        if let Some(run) = self.run.as_mut() {
+            run.nccl_owed = Some(arm.attempt);
+        }
+        Ok(())
+    }
+
+    /// NCCL and the GPUs are open, or never will be.
+    pub(super) fn take_nccl_id(&mut self, answer: v1::WorkerId) {
+        let Some(run) = self.run.as_mut() else { return };
+        if run.nccl_owed != Some(answer.attempt) {
+            return;
+        }
+        run.nccl_owed = None;
+        run.nccl_id = answer.id;
+        if !answer.error.is_empty() {
+            self.answer_pending_arm(Some(answer.error));
+            return;
+        }
+        let heats = run.armed.as_ref().is_some_and(|arm| arm.load.is_some() || arm.loaded);
+        if !heats || matches!(self.lease.heat(monotonic_ns()), Heat::Full { .. }) {
+            self.answer_pending_arm(None);
+        }
+    }
+
+    /// GO: the id came with it. Probes go on over TCP beside the collective.
+    pub(super) fn order_nccl(&mut self, arm: &v1::Arm, phase: &TimedPhase, nccl_id: Vec<u8>) {
+        let Some(mine) = arm.peers.iter().find(|peer| peer.node == self.parts.node) else { return };
+        if !matches!(self.lease.heat(monotonic_ns()), Heat::Full { .. }) {
+            let text = "no lease at GO: no collective".to_owned();
+            self.record_event(EventKind::LeaseLost, None, text);
+            return;
+        }
+        let order = v1::WorkerTraffic {
+            phase: phase.name.clone(),
+            start_ns: phase.start_ns,
+            end_ns: phase.end_ns,
+            rank: mine.rank,
+            peers: arm.peers.clone(),
+            traffic: arm.traffic.clone(),
+            loaded: phase.loaded,
+            epoch: arm.attempt,
+            nccl_id,
+        };
+        let slot = Slot::Nccl(arm.attempt);
+        self.tell(slot, Command::Traffic(order));
+        if let Some(worker) = self.workers.get_mut(&slot) {
+            worker.idle = false;
+            worker.kill_at_ns = Some(phase.end_ns + OVERTIME_NS);
+        }
+    }
+
+    pub(super) fn stop_nccl(&mut self) {
+        let slots: Vec<Slot> =
+            self.workers.keys().copied().filter(|slot| matches!(slot, Slot::Nccl(_))).collect();
+        for slot in slots {
+            self.tell(slot, Command::Drop(v1::WorkerDrop {}));
+            if let Some(worker) = self.workers.get_mut(&slot) {
+                let kill_at_ns = monotonic_ns() + ABORT_NS;
+                worker.kill_at_ns =
+                    Some(worker.kill_at_ns.map_or(kill_at_ns, |at| at.min(kill_at_ns)));
+            }
+        }
+    }
+}
