@@ -55,24 +55,14 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         .or(options.node.clone())
         .or(facts.host_name.clone().value())
         .context("this host has no name: give one with --node")?;
-    let cores = match &options.cores {
-        Some(list) => parse_core_list(list).context("--cores")?,
-        None => facts.cores.clone().value().context("no core list in /proc: give --cores")?,
-    };
+    let cores = cores_of(options, &facts)?;
     let worker_line = WorkerCommandLine {
         program: std::env::current_exe().context("this program can't find itself")?,
         before: before.0.into_iter().chain(["worker".into()]).collect(),
     };
-    let mut gpus = match options.devices {
-        DeviceChoice::Cpu => Gpus::default(),
-        _ => nvml::discover(options.nvml_library.as_deref(), &root, &cores),
-    };
-    let (of_gpus, refusals) = loadable(options.devices, &gpus, &worker_line);
-    let cpu = open_cpu(&root, &cores);
-    let hardware: Arc<dyn Hardware> =
-        Arc::new(NodeHardware::compose(options.devices, of_gpus, cpu, &cores));
+    let Equipment { gpus, refusals, hardware, missing } =
+        find(options, &root, &cores, &worker_line);
     let devices = hardware.devices();
-    let missing = missing(&mut gpus, &devices, &root, &cores);
     let instance = uuid::Uuid::new_v4().to_string();
     let boot_id = facts.boot_id.clone().value().unwrap_or_default();
     let spool = open_spool(options, &node, &instance, &boot_id)?;
@@ -93,12 +83,8 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let (spool, spooled) = (Arc::new(Mutex::new(spool)), Arc::new(Notify::new()));
     let data_address = DataAddress { asked: options.data_address, dialer: dialer.clone() };
     let endpoint = session::endpoint(&dialer)?;
-    crate::upload::start(
-        (dialer.clone(), endpoint.clone()),
-        node.clone(),
-        spool.clone(),
-        spooled.clone(),
-    )?;
+    let way = (dialer.clone(), endpoint.clone());
+    crate::upload::start(way, node.clone(), spool.clone(), spooled.clone())?;
     let own = AgentInstance(instance.clone());
     let spooler = Spooler::start(spool, spooled, own, clock, hear.clone())?;
     let session = SessionParts { dialer, endpoint, hello, clock, hear: hear.clone() };
@@ -128,6 +114,41 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Ok(outcome) => outcome,
         Err(_) => bail!("the session's thread panicked"),
     }
+}
+
+/// The logical cores that this agent may use.
+fn cores_of(options: &AgentOptions, facts: &NodeFacts) -> anyhow::Result<Vec<u32>> {
+    match &options.cores {
+        Some(list) => parse_core_list(list).context("--cores"),
+        None => facts.cores.clone().value().context("no core list in /proc: give --cores"),
+    }
+}
+
+/// What this node has.
+struct Equipment {
+    gpus: Gpus,
+    /// GPUs that are not to be loaded, each with its reason.
+    refusals: BTreeMap<u32, String>,
+    hardware: Arc<dyn Hardware>,
+    missing: Vec<(String, Absence)>,
+}
+
+fn find(
+    options: &AgentOptions,
+    root: &Path,
+    cores: &[u32],
+    worker_line: &WorkerCommandLine,
+) -> Equipment {
+    let mut gpus = match options.devices {
+        DeviceChoice::Cpu => Gpus::default(),
+        _ => nvml::discover(options.nvml_library.as_deref(), root, cores),
+    };
+    let (of_gpus, refusals) = loadable(options.devices, &gpus, worker_line);
+    let cpu = open_cpu(root, cores);
+    let hardware: Arc<dyn Hardware> =
+        Arc::new(NodeHardware::compose(options.devices, of_gpus, cpu, cores));
+    let missing = missing(&mut gpus, &hardware.devices(), root, cores);
+    Equipment { gpus, refusals, hardware, missing }
 }
 
 /// NCCL serves GPUs only: elsewhere nobody asks for it. 0 where there is none.

@@ -122,8 +122,8 @@ impl Context {
     pub fn timed_event(&self) -> Result<Event, CudaError> {
         let mut handle = std::ptr::null_mut();
         // SAFETY: the pointer is valid for the call.
-        self.driver
-            .check("cuEventCreate", unsafe { (self.driver.table.event)(&raw mut handle, 0) })?;
+        let status = unsafe { (self.driver.table.event)(&raw mut handle, 0) };
+        self.driver.check("cuEventCreate", status)?;
         Ok(Event { handle })
     }
 
