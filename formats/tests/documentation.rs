@@ -12,13 +12,14 @@ fn examples(file: &str) -> Vec<&'static str> {
 
 #[test]
 fn every_example_reads() {
-    let [plans, sites, policies] = ["plan.toml", "site.toml", "policy.toml"].map(examples);
+    let names = ["plan.toml", "site.toml", "policy.toml", "permit.toml"];
+    let [plans, sites, policies, permits] = names.map(examples);
     assert_eq!(
-        plans.len() + sites.len() + policies.len(),
+        plans.len() + sites.len() + policies.len() + permits.len(),
         PAGE.matches("```toml").count(),
         "every example begins with the name of its document"
     );
-    assert!(!plans.is_empty() && !sites.is_empty() && !policies.is_empty());
+    assert!([&plans, &sites, &policies, &permits].iter().all(|examples| !examples.is_empty()));
     for text in plans {
         assert_eq!(formats::plan::parse("plan.toml", text).err(), None);
     }
@@ -27,6 +28,9 @@ fn every_example_reads() {
     }
     for text in policies {
         assert_eq!(formats::policy::parse("policy.toml", text).err(), None);
+    }
+    for text in permits {
+        assert_eq!(formats::permit::parse("permit.toml", text).err(), None);
     }
 }
 

@@ -22,13 +22,28 @@ load = {{ kernel = "{kernel}" }}
     )
 }
 
+/// One node, on nothing that has a rating.
+const SITE: &str = "schema = 1\nname = \"room\"\n[[nodes]]\nnames = \"n1\"\nmax_kw = 8.0\n";
+const PERMIT: &str = r#"schema = 1
+issued_by = "tests"
+site = "room"
+total_kw = 9
+[[window]]
+from = "2020-01-01T00:00:00+01:00"
+to = "2120-01-01T00:00:00+01:00"
+[[waveform]]
+kind = "hold"
+"#;
+
 /// A bank with one agent `n1` whose driver follows a script.
 fn bank(script: &str) -> Bank {
     let mut bank = Bank::new();
     let library = system_tests::double("fake-cuda").display().to_string();
     bank.set_agent_env("LOADBANK_CUDA_LIBRARY", &library);
     bank.set_agent_env("LOADBANK_FAKE_CUDA", script);
-    bank.serve();
+    // Four GPUs are more than what is heated without a permit; a site goes with it.
+    let permit = bank.write("permit.toml", PERMIT);
+    bank.serve_with(&["--permit", &permit]);
     bank.agent("n1", 0, &[]);
     bank.wait_for_agents(1);
     bank
@@ -36,7 +51,8 @@ fn bank(script: &str) -> Bank {
 
 fn run(bank: &Bank, kernel: &str, more: &[&str]) -> Done {
     let plan = bank.write("plan.toml", &plan(kernel));
-    bank.verb(&[["run", &plan, "--json"].as_slice(), more].concat())
+    let site = bank.write("site.toml", SITE);
+    bank.verb(&[["run", &plan, "--site", &site, "--json"].as_slice(), more].concat())
 }
 
 fn findings<'a>(report: &'a Value, kind: &str) -> Vec<&'a Value> {

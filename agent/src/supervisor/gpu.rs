@@ -85,11 +85,9 @@ impl Supervisor {
             if !strangers.is_empty() {
                 let pids: Vec<String> = strangers.iter().map(ToString::to_string).collect();
                 let why = format!("in use by another process (pid {})", pids.join(", "));
-                let known = refused.entry(device.index).or_default();
-                if !known.is_empty() {
-                    known.push_str("; ");
-                }
-                known.push_str(&why);
+                // The stranger first: a person can do something about him.
+                let known = refused.remove(&device.index).map(|known| format!("; {known}"));
+                refused.insert(device.index, why + &known.unwrap_or_default());
             }
         }
         for (device, why) in &refused {

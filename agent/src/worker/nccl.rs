@@ -18,6 +18,8 @@ use crate::fabric::nccl::{Members, NcclError, Order, UniqueId};
 
 /// After a stop or a failure NCCL gets so long to abort before the process ends anyway.
 const ABORT_GRACE_NS: u64 = 800_000_000;
+/// So long a failed rank waits for its own stop before it calls a peer's going a failure.
+const GRACE_NS: u64 = 500_000_000;
 /// How often the job's end and the supervisor's orders are looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -96,6 +98,8 @@ fn serve(
 ) {
     match members.run(gpu, order, halt, reports) {
         Ok(()) | Err(NcclError::Stopped) => {}
+        // A peer that leaves in the middle was perhaps told to stop just before we are.
+        Err(_) if halt.sleep_until(now_ns() + GRACE_NS).is_err() => {}
         Err(error) => {
             let text = format!("NCCL rank {}: {error}", order.seat.rank);
             let (at_ns, phase) = (now_ns(), order.phase.clone());

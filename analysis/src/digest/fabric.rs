@@ -133,21 +133,6 @@ pub fn slowest_rank_seconds(ranks: &Ranks) -> Option<f64> {
     medians.max().map(|ns| ns as f64 / 1e9)
 }
 
-/// The rank that the others wait for: in a synchronous collective it sees the shortest
-/// operations, because all others have arrived when it comes. Its node, and by how much the
-/// longest-waiting rank's median is longer than its own, in nanoseconds.
-#[must_use]
-pub fn late_rank(ranks: &Ranks) -> Option<(&NodeName, u64)> {
-    let median = |rank: &RankEvidence| rank.durations.quantile_ns(0.5);
-    let medians: Vec<(u64, &NodeName)> = ranks
-        .iter()
-        .filter_map(|((_, node), rank)| median(rank).map(|median| (median, node)))
-        .collect();
-    let (shortest, node) = *medians.iter().min_by_key(|(median, _)| *median)?;
-    let longest = medians.iter().map(|(median, _)| *median).max()?;
-    (medians.len() > 1).then_some((node, longest - shortest))
-}
-
 /// Bus bandwidth by the slowest rank's median.
 #[must_use]
 pub fn busbw(key: &CollectiveKey, ranks: &Ranks) -> Option<f64> {

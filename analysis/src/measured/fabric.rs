@@ -8,8 +8,8 @@ use model::finding::Suspect;
 use model::report::Measured;
 
 use super::{fleet, line};
-use crate::case::{Case, node_suspect, utc};
-use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair, busbw, late_rank};
+use crate::case::{Case, utc};
+use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair, busbw};
 
 /// Percentiles of a round trip that are reported, with their suffixes.
 const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p999")];
@@ -21,11 +21,6 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
             let over = if key.over == Transport::Nccl { "nccl_" } else { "" };
             let what = format!("busbw_{over}{}_{}", key.op.word(), key.bytes);
             lines.push(line(&what, &fleet(), Some(&key.phase), busbw, "GB/s"));
-        }
-        if let Some((node, skew_ns)) = late_rank(ranks) {
-            let what = format!("arrival_skew_{}_{}", key.op.word(), key.bytes);
-            let at = node_suspect(node);
-            lines.push(line(&what, &at, Some(&key.phase), skew_ns as f64 / 1e3, "us"));
         }
     }
     for ((pair, phase), transfers) in &case.seen.transfers {
