@@ -27,7 +27,7 @@ const SITE: &str = "schema = 1\nname = \"room\"\n[[nodes]]\nnames = \"n1\"\nmax_
 const PERMIT: &str = r#"schema = 1
 issued_by = "tests"
 site = "room"
-total_kw = 9
+total_kw = 40
 [[window]]
 from = "2020-01-01T00:00:00+01:00"
 to = "2120-01-01T00:00:00+01:00"
@@ -122,7 +122,8 @@ fn a_gpu_that_somebody_else_fills_is_refused_and_the_run_is_not_ready() {
 fn without_a_driver_the_agent_says_so_and_loads_the_cpu() {
     let mut bank = Bank::new();
     bank.set_agent_env("LOADBANK_CUDA_LIBRARY", "/nowhere/libcuda.so.1");
-    bank.serve();
+    let permit = bank.write("permit.toml", PERMIT);
+    bank.serve_with(&["--permit", &permit]);
     bank.agent("n1", 0, &[]);
     bank.wait_for_agents(1);
     assert!(bank.agent_process("n1").stderr().contains("no NVIDIA driver"));
