@@ -87,6 +87,7 @@ fn order_of(ranks: &[Rank], rank: usize, traffic: Traffic, millis: u64) -> Fabri
         start_ns,
         end_ns: start_ns + millis * 1_000_000,
         rank: rank as u32,
+        world_size: ranks.len() as u32,
         peers,
         traffic,
         probe: None,

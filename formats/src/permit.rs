@@ -31,13 +31,13 @@ const KEYS: [&str; 9] = [
     "release",
 ];
 
-/// Reads a permit file.
+/// Reads a permit file: the permit and the text that it was read from.
 ///
 /// # Errors
 /// Every problem of the document, with file, line and mend.
-pub fn read(path: &Path) -> Result<Permit, DocumentErrors> {
+pub fn read(path: &Path) -> Result<(Permit, String), DocumentErrors> {
     let (file, text) = text_of(path)?;
-    parse(&file, &text)
+    Ok((parse(&file, &text)?, text))
 }
 
 /// Reads a permit from its text; `file` is what messages and refusals call it.

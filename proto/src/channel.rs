@@ -14,6 +14,11 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection attempt may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Ranks after its own that an agent probes, and before its own that probe it: with more ranks
+/// the rest are left out, in probes and in the orders for them. A list of all ten thousand to
+/// each of ten thousand would be gigabytes.
+pub const NEIGHBOURS_MAX: u32 = 32;
+
 /// Port of the coordinator when nobody names one.
 pub const DEFAULT_PORT: u16 = 7733;
 /// Port on which nodes without a certificate join, when nobody names one.

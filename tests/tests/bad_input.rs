@@ -154,7 +154,6 @@ fn a_spool_at_its_bound_gives_up_the_oldest_and_says_so() {
     bank.agent("n2", 1, &[]);
     bank.wait_for_agents(2);
     let report = cut_off(&mut bank, |_| std::thread::sleep(Duration::from_secs(14)));
-    assert!(report["coverage"]["records_lost"].as_u64() > Some(0), "{}", report["coverage"]);
     let gave_up = |node: &str| {
         let lines = evidence_of(&report, "instrument", node);
         lines.iter().any(|line| line.contains("gave up"))
@@ -183,7 +182,6 @@ fn an_agent_survives_a_full_disk_and_tells_what_it_lost() {
         std::thread::sleep(Duration::from_secs(2));
     });
     assert!(bank.agent_process("n1").runs());
-    assert!(report["coverage"]["records_lost"].as_u64() > Some(0), "{}", report["coverage"]);
     let lines = evidence_of(&report, "instrument", "n1");
     assert!(lines.iter().any(|line| line.contains("gave up")), "{report}");
 }
@@ -191,6 +189,7 @@ fn an_agent_survives_a_full_disk_and_tells_what_it_lost() {
 /// Cuts a run of two agents off from its coordinator, does something, brings the
 /// coordinator back and ends the run. The report once everything was told: even a spool so
 /// small that it gives up the batch that tells of a loss must explain every gap in the end.
+/// A loss is told by the batch after it, which may come late.
 fn cut_off(bank: &mut Bank, meanwhile: impl FnOnce(&mut Bank)) -> Value {
     let (_run, watch, id) = bank.begin(&plans::hold(30));
     watch.wait_for_phase("hold", 2.5);
@@ -202,7 +201,7 @@ fn cut_off(bank: &mut Bank, meanwhile: impl FnOnce(&mut Bank)) -> Value {
     let stop = bank.verb(&["stop", &id]);
     assert_eq!(stop.code, Some(0), "{}", stop.stderr);
     let folder = folder.display().to_string();
-    wait_until("empty spools, and no gap without a loss record", RUN_PATIENCE, || {
+    wait_until("empty spools, a loss, and no gap without its record", RUN_PATIENCE, || {
         let empty = |node| record::spooled(&bank.agent_dir(node)).is_empty();
         if !(empty("n1") && empty("n2")) {
             return None;
@@ -210,7 +209,9 @@ fn cut_off(bank: &mut Bank, meanwhile: impl FnOnce(&mut Bank)) -> Value {
         let done = bank.loadbank(&["report", &folder, "--json"]).finish(SOON);
         assert_eq!(done.code, Some(130), "{done:?}");
         let report = done.json();
-        (report["coverage"]["batches_missing"] == 0).then_some(report)
+        let coverage = &report["coverage"];
+        let lost = coverage["records_lost"].as_u64() > Some(0);
+        (lost && coverage["batches_missing"] == 0).then_some(report)
     })
 }
 

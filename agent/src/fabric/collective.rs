@@ -45,17 +45,17 @@ pub(super) fn run(
     reports: &Sender<FabricReport>,
 ) -> Result<(), FabricError> {
     let elements = elements(order, bytes)?;
-    let next = (order.rank + 1) % order.world_size();
+    let next = (order.rank + 1) % order.world_size;
     let Some(successor) = order.peer(next) else {
         return Err(FabricError::Nonsense(format!("no address for rank {next}")));
     };
     let seat = RingSeat {
         epoch: order.epoch,
         rank: order.rank,
-        world_size: order.world_size(),
+        world_size: order.world_size,
         next: (next, successor.address),
     };
-    let operand = Operand::new(order.rank, order.world_size(), elements);
+    let operand = Operand::new(order.rank, order.world_size, elements);
     let mut output = result_buffer(elements);
     let mut ring = Ring::join(endpoint, seat, order.start_ns.max(now_ns()) + LATE_NS, halt)?;
     ring.inject = inject;
@@ -68,7 +68,7 @@ pub(super) fn run(
 }
 
 fn elements(order: &FabricOrder, bytes: u64) -> Result<usize, FabricError> {
-    let world_size = order.world_size();
+    let world_size = order.world_size;
     let fits = (4..=BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4);
     let ranks = (2..=RANKS_MAX).contains(&world_size) && order.rank < world_size;
     match usize::try_from(bytes / 4) {
@@ -92,7 +92,7 @@ fn repeat(
     let mut took = 0;
     while ring.continues() {
         let began = now_ns();
-        let goodbye_ns = took * u64::from(order.world_size());
+        let goodbye_ns = took * u64::from(order.world_size);
         if order.rank == 0 && began + goodbye_ns >= order.end_ns {
             ring.wind_down();
         }
@@ -133,7 +133,7 @@ fn tell(window: &Window, order: &FabricOrder, bytes: u64, reports: &Sender<Fabri
         over: Transport::Tcp,
         bytes,
         rank: order.rank,
-        world_size: order.world_size(),
+        world_size: order.world_size,
         operations: window.operations,
         wrong: window.wrong,
         durations: window.durations.clone(),

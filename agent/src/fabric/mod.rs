@@ -52,7 +52,8 @@ pub struct FabricOrder {
     pub start_ns: u64,
     pub end_ns: u64,
     pub rank: u32,
-    /// All ranks but this one; the world is one larger.
+    pub world_size: u32,
+    /// All ranks but this one, or those near to it where the traffic needs no others.
     pub peers: Vec<PeerAddress>,
     pub traffic: Traffic,
     /// Round-trip probes beside the traffic, on connections and a thread of their own.
@@ -60,12 +61,6 @@ pub struct FabricOrder {
 }
 
 impl FabricOrder {
-    /// Number of ranks.
-    #[must_use]
-    pub fn world_size(&self) -> u32 {
-        self.peers.len() as u32 + 1
-    }
-
     /// The peer with a rank.
     #[must_use]
     pub fn peer(&self, rank: u32) -> Option<&PeerAddress> {

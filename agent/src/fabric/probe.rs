@@ -26,7 +26,7 @@ pub const PROBE_BYTES: usize = 64;
 /// Unanswered probes per peer; beyond it a due probe is lost. Ten seconds at 1 kHz.
 const IN_FLIGHT_MAX: usize = 10_000;
 /// Peers that a rank probes: its successors, so that everybody is probed by as many.
-const PROBED_MAX: u32 = 32;
+const PROBED_MAX: u32 = proto::channel::NEIGHBOURS_MAX;
 /// Shortest interval that makes sense, in nanoseconds.
 const INTERVAL_MIN_NS: u64 = 10_000;
 /// Length of a window, in nanoseconds.
@@ -216,7 +216,7 @@ pub fn run(
     let _ = nix::sys::prctl::set_timerslack(1);
     halt.sleep_until(order.start_ns)?;
     // Ranks take turns: a peer that just woke up to send would answer too soon.
-    let world_size = u64::from(order.world_size());
+    let world_size = u64::from(order.world_size);
     let stagger = plan.interval_ns * u64::from(order.rank) / world_size;
     let first_ns = order.start_ns.max(now_ns()) + stagger;
     let beat = Beat::new(first_ns, plan.interval_ns, order.end_ns);
@@ -226,7 +226,7 @@ pub fn run(
 
 fn open(endpoint: &Endpoint, order: &FabricOrder, halt: &Halt) -> Result<Vec<Line>, FabricError> {
     let deadline = order.start_ns.max(now_ns()) + LATE_NS;
-    let world_size = order.world_size();
+    let world_size = order.world_size;
     let reach = (world_size - 1).min(PROBED_MAX);
     let hello = |rank| Hello { epoch: order.epoch, rank, purpose: Purpose::Probe };
     let mut lines = Vec::new();

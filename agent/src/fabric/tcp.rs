@@ -142,7 +142,7 @@ fn fail(reports: &Sender<FabricReport>, order: &FabricOrder, text: String, peer:
 
 /// Runs one order with its probes.
 fn conduct(endpoint: &Endpoint, order: &FabricOrder, halt: &Halt, reports: &Sender<FabricReport>) {
-    if order.world_size() < 2 {
+    if order.world_size < 2 {
         fail(reports, order, "traffic needs at least two ranks".into(), None);
         return;
     }
@@ -190,12 +190,12 @@ fn pairs(
     halt: &Halt,
     reports: &Sender<FabricReport>,
 ) -> Result<(), FabricError> {
-    let table = Timetable::new(order.start_ns, order.end_ns, order.world_size(), both_ways)
+    let table = Timetable::new(order.start_ns, order.end_ns, order.world_size, both_ways)
         .filter(|_| (1..=STREAMS_MAX).contains(&streams) && bytes > 0)
         .ok_or_else(|| {
             FabricError::Nonsense(format!(
                 "pairs of {} ranks over {streams} streams do not fit into the phase",
-                order.world_size()
+                order.world_size
             ))
         })?;
     for slot in table.slots(order.rank) {

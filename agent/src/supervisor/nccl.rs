@@ -77,6 +77,7 @@ impl Supervisor {
             start_ns: phase.start_ns,
             end_ns: phase.end_ns,
             rank: mine.rank,
+            world_size: arm.world_size,
             peers: arm.peers.clone(),
             traffic: arm.traffic.clone(),
             loaded: phase.loaded,

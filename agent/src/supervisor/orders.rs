@@ -284,7 +284,7 @@ impl Supervisor {
     fn order_traffic(&mut self, arm: &v1::Arm, phase: &TimedPhase) {
         // One alone has nobody to talk to; the report says what was not measured.
         let Some(mine) = arm.peers.iter().find(|peer| peer.node == self.parts.node) else { return };
-        if arm.peers.len() < 2 {
+        if arm.world_size < 2 {
             return;
         }
         let order = v1::WorkerTraffic {
@@ -292,6 +292,7 @@ impl Supervisor {
             start_ns: phase.start_ns,
             end_ns: phase.end_ns,
             rank: mine.rank,
+            world_size: arm.world_size,
             peers: arm.peers.clone(),
             traffic: over_tcp(arm),
             loaded: phase.loaded,

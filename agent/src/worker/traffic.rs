@@ -77,6 +77,7 @@ fn traffic_order(order: &v1::WorkerTraffic) -> Option<FabricOrder> {
         start_ns: order.start_ns,
         end_ns: order.end_ns,
         rank: order.rank,
+        world_size: order.world_size,
         peers: peers?,
         traffic,
         probe,

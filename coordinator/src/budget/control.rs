@@ -193,11 +193,10 @@ impl Control {
 
     fn guess(&mut self, now_ns: i64, name: &str, node: &NodeNow) -> Guess {
         let fresh = node.reading.filter(|reading| now_ns - reading.at_ns <= FRESH_NS);
-        if node.lost {
-            return Guess::Fixed(0.0);
-        }
-        if node.peak <= 0.0 {
-            return Guess::Fixed(fresh.map_or(0.0, |reading| reading.watts / 1e3));
+        if node.lost || node.peak <= 0.0 {
+            // Without a reading it idles at what idle nodes draw, not at nothing.
+            let idle_kw = node.expected_kw * IDLE_SHARE;
+            return Guess::Fixed(fresh.map_or(idle_kw, |reading| reading.watts / 1e3));
         }
         let line = |point| Guess::Line { point, peak: node.peak };
         let site = Point { level: 1.0, kw: node.expected_kw * DOUBT };

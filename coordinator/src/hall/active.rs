@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::collective::Transport;
 use model::plan::Plan;
 use model::site::Site;
+use proto::channel::NEIGHBOURS_MAX;
 use proto::v1;
 
 use super::heat::Heat;
@@ -84,23 +85,15 @@ impl Active {
 
     pub(crate) fn arm(
         &self,
-        node: &str,
+        (node, rank): (&str, usize),
         phase: usize,
         attempt: u32,
         members: &[String],
     ) -> v1::Arm {
         let spec = &self.specs[phase];
-        let gpus = |node: &String| self.nccl.get(node).map_or(0, |member| member.gpus);
-        let peers = members
-            .iter()
-            .enumerate()
-            .map(|(rank, node)| v1::Peer {
-                rank: rank as u32,
-                node: node.clone(),
-                data_address: self.data_addresses.get(node).cloned().unwrap_or_default(),
-                gpus: gpus(node),
-            })
-            .collect();
+        let traffic = self.traffic(spec, members);
+        let peers = peers_of(traffic.as_ref(), rank, members.len());
+        let peers = peers.map(|rank| self.peer(rank, &members[rank])).collect();
         v1::Arm {
             run_id: self.run.clone(),
             phase_index: phase as u32,
@@ -108,11 +101,21 @@ impl Active {
             kind: spec.kind.clone(),
             duration_ns: spec.duration_ns,
             load: spec.load.clone(),
-            traffic: self.traffic(spec, members),
+            traffic,
             peers,
+            world_size: members.len() as u32,
             loaded: spec.loaded,
             attempt,
             scale: Some(self.heat.held.scale_of(node)),
+        }
+    }
+
+    fn peer(&self, rank: usize, node: &str) -> v1::Peer {
+        v1::Peer {
+            rank: rank as u32,
+            node: node.to_owned(),
+            data_address: self.data_addresses.get(node).cloned().unwrap_or_default(),
+            gpus: self.nccl.get(node).map_or(0, |member| member.gpus),
         }
     }
 
@@ -176,6 +179,26 @@ impl Active {
     }
 }
 
+/// Ranks whose addresses a member needs: all of them where everybody meets everybody, else its
+/// neighbours in the ring and itself.
+fn peers_of(
+    traffic: Option<&v1::PhaseTraffic>,
+    rank: usize,
+    world_size: usize,
+) -> Box<dyn Iterator<Item = usize>> {
+    use v1::phase_traffic::Kind;
+    let all = match traffic.and_then(|traffic| traffic.kind.as_ref()) {
+        Some(Kind::Pairs(_)) => true,
+        Some(Kind::Collective(collective)) => collective.transport == Transport::Nccl.word(),
+        Some(Kind::ProbesOnly(_)) | None => false,
+    };
+    let reach = NEIGHBOURS_MAX as usize;
+    if all || world_size <= 2 * reach + 1 {
+        return Box::new(0..world_size);
+    }
+    Box::new((0..=2 * reach).map(move |step| (rank + world_size + step - reach) % world_size))
+}
+
 /// State word and reason of an end.
 pub(crate) fn end_words(end: &End) -> (&'static str, String) {
     match end {
@@ -185,5 +208,34 @@ pub(crate) fn end_words(end: &End) -> (&'static str, String) {
         }
         End::Aborted { why } => ("aborted", why.clone()),
         End::Failed { why } => ("failed", why.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traffic(kind: v1::phase_traffic::Kind) -> v1::PhaseTraffic {
+        v1::PhaseTraffic { kind: Some(kind) }
+    }
+
+    #[test]
+    fn a_member_of_a_large_ring_is_told_of_its_neighbours_and_itself() {
+        let probes = traffic(v1::phase_traffic::Kind::ProbesOnly(v1::ProbesOnly {}));
+        let ranks: Vec<usize> = peers_of(Some(&probes), 1, 10_000).collect();
+        let reach = NEIGHBOURS_MAX as usize;
+        assert_eq!(ranks.len(), 2 * reach + 1);
+        assert_eq!((ranks[0], ranks[reach], ranks[2 * reach]), (10_001 - reach, 1, 1 + reach));
+        assert_eq!(peers_of(Some(&probes), 1, 40).count(), 40);
+    }
+
+    #[test]
+    fn where_everybody_meets_everybody_all_are_told() {
+        let pairs = traffic(v1::phase_traffic::Kind::Pairs(v1::Pairs::default()));
+        assert_eq!(peers_of(Some(&pairs), 7, 1000).count(), 1000);
+        let transport = "nccl".to_owned();
+        let over_nccl = v1::Collective { transport, ..v1::Collective::default() };
+        let over_nccl = traffic(v1::phase_traffic::Kind::Collective(over_nccl));
+        assert_eq!(peers_of(Some(&over_nccl), 7, 1000).count(), 1000);
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Heat {
     pub(crate) held: Held,
     /// The permit as it was when the run began.
     permit: Option<Permit>,
+    permit_toml: Option<String>,
     affirmed: Vec<String>,
     /// kW of each node at full level.
     draw_kw: BTreeMap<String, f64>,
@@ -58,7 +59,8 @@ impl Hall {
     ) -> Result<(Heat, Vec<String>), SubmitError> {
         let refuse = |lines: Vec<String>| SubmitError::Refused(lines.join("\n"));
         self.check_stop_file()?;
-        let permit = self.config.permission.read().map_err(SubmitError::Refused)?;
+        let (permit, permit_toml) =
+            self.config.permission.read_with_text().map_err(SubmitError::Refused)?;
         let names: Vec<String> = asked.planned.iter().map(|p| p.node.clone()).collect();
         let members: Vec<Vec<String>> =
             asked.plan.phases.iter().map(|p| members_of(&p.on, asked.site, &names)).collect();
@@ -81,6 +83,7 @@ impl Hall {
                 permit.as_ref().is_some_and(Permit::is_staged),
             ),
             permit,
+            permit_toml,
             affirmed: asked.affirmed,
             draw_kw,
             members,
@@ -93,15 +96,10 @@ impl Hall {
 
     /// Who allowed the heat, for the run's record.
     pub(crate) fn permitted(&self, heat: &Heat, who: &str) -> JournalEntry {
-        let permission = &self.config.permission;
-        let text = match permission {
-            Permission::File(path) => std::fs::read_to_string(path).ok(),
-            Permission::SmallLoad | Permission::OwnMachine => None,
-        };
         JournalEntry::Permitted {
-            by: permission.words(),
+            by: self.config.permission.words(),
             issued_by: heat.permit.as_ref().map(|p| p.issued_by.clone()).unwrap_or_default(),
-            permit_toml: text,
+            permit_toml: heat.permit_toml.clone(),
             affirmed: heat.affirmed.clone(),
             who: who.to_owned(),
         }

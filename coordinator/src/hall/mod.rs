@@ -437,8 +437,8 @@ impl Hall {
                     v1::coordinator_message::Kind::Prepare(run.prepare(&self.config)),
                 );
             }
-            Action::Arm { node, phase, attempt, members } => {
-                let arm = run.arm(&node, phase, attempt, &members);
+            Action::Arm { node, rank, phase, attempt, members } => {
+                let arm = run.arm((&node, rank), phase, attempt, &members);
                 tell(agents, &node, v1::coordinator_message::Kind::Arm(arm));
             }
             Action::Go { node, phase, attempt, start_ns } => {

@@ -28,12 +28,22 @@ impl Permission {
     /// # Errors
     /// When the file can't be read or is wrong: every problem, a line each.
     pub(crate) fn read(&self) -> Result<Option<Permit>, String> {
+        Ok(self.read_with_text()?.0)
+    }
+
+    /// The same with the text of the file, for the run's record: what was read is what is kept.
+    ///
+    /// # Errors
+    /// As [`Permission::read`].
+    pub(crate) fn read_with_text(&self) -> Result<(Option<Permit>, Option<String>), String> {
         match self {
-            Self::SmallLoad => Ok(Some(small_load())),
+            Self::SmallLoad => Ok((Some(small_load()), None)),
             Self::File(path) => {
-                formats::permit::read(path).map(Some).map_err(|errors| errors.to_string())
+                let (permit, text) =
+                    formats::permit::read(path).map_err(|errors| errors.to_string())?;
+                Ok((Some(permit), Some(text)))
             }
-            Self::OwnMachine => Ok(None),
+            Self::OwnMachine => Ok((None, None)),
         }
     }
 

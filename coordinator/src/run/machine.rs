@@ -5,6 +5,7 @@
 //! so that a load goes over into the next without a gap.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::facts::LossReason;
 
@@ -91,6 +92,24 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// Whether what follows from it can't wait for the next tick.
+    fn decides(&self) -> bool {
+        match self {
+            Self::Gone { .. } | Self::StopAsked { .. } | Self::LimitTripped { .. } | Self::Tick => {
+                true
+            }
+            Self::Prepared { .. }
+            | Self::Ready { .. }
+            | Self::Clock { .. }
+            | Self::Seen { .. }
+            | Self::Idle { .. }
+            | Self::Closed { .. }
+            | Self::Stored { .. } => false,
+        }
+    }
+}
+
 /// What must be done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -99,9 +118,11 @@ pub enum Action {
     },
     Arm {
         node: String,
+        /// Its place among the members.
+        rank: usize,
         phase: usize,
         attempt: u32,
-        members: Vec<String>,
+        members: Arc<[String]>,
     },
     /// Begin at this instant of the coordinator's clock.
     Go {
@@ -172,7 +193,7 @@ struct Arming {
     attempt: u32,
     deadline_ns: i64,
     /// Who was told: the ring of the phase.
-    armed: Vec<String>,
+    armed: Arc<[String]>,
     waiting: BTreeSet<String>,
 }
 
@@ -306,15 +327,20 @@ impl RunMachine {
         self.members.get(node).is_none_or(|member| member.lost)
     }
 
-    /// Takes one event in.
+    /// Takes one event in. What follows from an agent's word is decided at the next tick:
+    /// ten thousand agents say tens of thousands of words a second, and each decision looks
+    /// at every member.
     pub fn step(&mut self, now_ns: i64, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.state == State::Ended {
             return actions;
         }
+        let decides = event.decides();
         self.take(now_ns, event, &mut actions);
-        self.note_silence(now_ns, &mut actions);
-        self.advance(now_ns, &mut actions);
+        if decides {
+            self.note_silence(now_ns, &mut actions);
+            self.advance(now_ns, &mut actions);
+        }
         actions
     }
 
@@ -492,10 +518,9 @@ impl RunMachine {
 
     /// GO once everybody is ready; who is not in time is lost.
     fn settle_arming(&mut self, now_ns: i64, actions: &mut Vec<Action>) {
-        let Some(arming) = self.arming.clone() else { return };
-        if !arming.waiting.is_empty() && now_ns < arming.deadline_ns {
-            return;
-        }
+        let is_due =
+            |arming: &mut Arming| arming.waiting.is_empty() || now_ns >= arming.deadline_ns;
+        let Some(arming) = self.arming.take_if(is_due) else { return };
         for node in &arming.waiting {
             let why = "was not ready in time".to_owned();
             self.lose(node, LossReason::NotReady, why, actions);
@@ -503,7 +528,6 @@ impl RunMachine {
         // Whoever was lost meanwhile is in the others' ring: arm again without it.
         if arming.armed.iter().any(|node| self.is_lost(node)) {
             self.upcoming = arming.phase;
-            self.arming = None;
             self.arm_upcoming(now_ns, actions);
             return;
         }
@@ -519,7 +543,6 @@ impl RunMachine {
             actions.push(Action::Go { node, phase, attempt: arming.attempt, start_ns });
         }
         actions.push(Action::PhaseStarts { phase, start_ns });
-        self.arming = None;
         self.next = Some(Timed { phase, start_ns, end_ns });
     }
 
@@ -533,10 +556,10 @@ impl RunMachine {
         }
         self.upcoming += 1;
         self.attempts += 1;
-        let members = self.active_members(phase);
-        for node in &members {
+        let members: Arc<[String]> = self.active_members(phase).into();
+        for (rank, node) in members.iter().enumerate() {
             let (node, members) = (node.clone(), members.clone());
-            actions.push(Action::Arm { node, phase, attempt: self.attempts, members });
+            actions.push(Action::Arm { node, rank, phase, attempt: self.attempts, members });
         }
         let deadline_ns = now_ns + READY_DEADLINE_NS;
         let waiting = members.iter().cloned().collect();
@@ -546,7 +569,7 @@ impl RunMachine {
 
     /// Too few left: less than half of those that began.
     fn fails_quorum(&mut self, now_ns: i64, actions: &mut Vec<Action>) -> bool {
-        let left = self.active().count();
+        let left = self.members.values().filter(|member| !member.lost).count();
         if left * 2 >= self.members.len() && left > 0 {
             return false;
         }

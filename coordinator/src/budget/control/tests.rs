@@ -107,6 +107,27 @@ fn what_is_too_much_now_is_lowered_at_once() {
 }
 
 #[test]
+fn a_node_that_is_lost_or_does_not_heat_counts_with_its_idle_draw() {
+    let nodes = ["n0", "n1", "n2"].map(str::to_owned).to_vec();
+    let domain = Domain { name: "pdu a".to_owned(), most_kw: 1.5, nodes };
+    let heats = NodeNow { expected_kw: 1.0, peak: 1.0, ..NodeNow::default() };
+    let lost = NodeNow { lost: true, ..heats.clone() };
+    let idles = NodeNow { peak: 0.0, ..heats.clone() };
+    let scale_beside = |others: [&NodeNow; 2]| {
+        let nodes = BTreeMap::from([
+            ("n0".to_owned(), heats.clone()),
+            ("n1".to_owned(), others[0].clone()),
+            ("n2".to_owned(), others[1].clone()),
+        ]);
+        Control::new(vec![domain.clone()]).step(0, 1.0, &nodes)[0].scale
+    };
+    let nothing = NodeNow::default();
+    assert_eq!(scale_beside([&nothing, &nothing]), 1.0);
+    assert!(scale_beside([&lost, &nothing]) < 1.0);
+    assert_eq!(scale_beside([&lost, &nothing]), scale_beside([&nothing, &idles]));
+}
+
+#[test]
 fn a_node_is_as_low_as_its_tightest_domain() {
     let domain = |name: &str, most_kw| Domain {
         name: name.to_owned(),

@@ -65,9 +65,12 @@ impl Story {
         self.said.extend(actions.into_iter().map(|action| (self.now_ns, action)));
     }
 
+    /// An event and the tick after it, which decides.
     fn tell(&mut self, event: Event) {
-        let actions = self.machine.step(self.now_ns, event);
-        self.note(actions);
+        for event in [event, Event::Tick] {
+            let actions = self.machine.step(self.now_ns, event);
+            self.note(actions);
+        }
     }
 
     fn clock(&mut self, node: &str, exchanges: usize, error_ns: u64) {
@@ -114,7 +117,7 @@ impl Story {
     fn last_arm(&self) -> Option<(usize, u32, Vec<String>)> {
         self.said.iter().rev().find_map(|(_, action)| match action {
             Action::Arm { phase, attempt, members, .. } => {
-                Some((*phase, *attempt, members.clone()))
+                Some((*phase, *attempt, members.to_vec()))
             }
             _ => None,
         })

@@ -66,6 +66,7 @@ fn ours(args: &Args, plan: ProbePlan, length_ns: u64, epoch: u32) -> Result<Late
         start_ns,
         end_ns: start_ns + length_ns,
         rank,
+        world_size: 2,
         peers: vec![PeerAddress {
             rank: 1 - rank,
             node: NodeName(format!("rank-{}", 1 - rank)),
