@@ -12,7 +12,7 @@ use proto::convert::absence_to_wire;
 use proto::dial::{Dialer, Security};
 use proto::tls::Role;
 use proto::v1;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::AgentClock;
 use crate::fabric::nccl::library::version_text;
@@ -83,11 +83,11 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let (spool, spooled) = (Arc::new(Mutex::new(spool)), Arc::new(Notify::new()));
     let data_address = DataAddress { asked: options.data_address, dialer: dialer.clone() };
     let endpoint = session::endpoint(&dialer)?;
-    let way = (dialer.clone(), endpoint.clone());
-    crate::upload::start(way, node.clone(), spool.clone(), spooled.clone())?;
+    let (connection, connected) = watch::channel(None);
+    crate::upload::start(connected, node.clone(), spool.clone(), spooled.clone())?;
     let own = AgentInstance(instance.clone());
     let spooler = Spooler::start(spool, spooled, own, clock, hear.clone())?;
-    let session = SessionParts { dialer, endpoint, hello, clock, hear: hear.clone() };
+    let session = SessionParts { dialer, endpoint, hello, clock, hear: hear.clone(), connection };
     let wire = start_session(session, messages)?;
     let sampling = Arc::new(Sampling::default());
     start_samplers(gpus, &hardware, &devices, &sampling, &hear)?;

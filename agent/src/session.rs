@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use proto::channel::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
+use proto::channel::{
+    CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
+    STREAM_WINDOW_BYTES,
+};
 use proto::dial::{DialError, Dialer};
 use proto::v1;
 use proto::v1::agent_service_client::AgentServiceClient;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::clock::AgentClock;
 use crate::supervisor::Event;
@@ -30,6 +33,8 @@ pub(crate) struct SessionParts {
     pub hello: v1::Hello,
     pub clock: AgentClock,
     pub hear: std::sync::mpsc::Sender<Event>,
+    /// The connection while the coordinator has welcomed us on it: the upload shares it.
+    pub(crate) connection: watch::Sender<Option<Channel>>,
 }
 
 /// Why a session can never be.
@@ -48,6 +53,8 @@ pub(crate) enum SessionError {
 pub(crate) fn endpoint(dialer: &Dialer) -> Result<Endpoint, SessionError> {
     let endpoint = dialer
         .endpoint()?
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
@@ -97,7 +104,9 @@ pub(crate) async fn run(
     let mut memory = Memory { pause: RETRY_FIRST, coordinator: String::new() };
     let mut said = String::new();
     loop {
-        match one_session(&endpoint, &parts, &mut outbox, &mut memory).await {
+        let over = one_session(&endpoint, &parts, &mut outbox, &mut memory).await;
+        parts.connection.send_replace(None);
+        match over {
             Over::Left => return Ok(()),
             Over::Refused(why) => return Err(SessionError::Refused(why)),
             Over::Lost(why) if why != said => {
@@ -152,7 +161,10 @@ async fn one_session(
                     use v1::coordinator_message::Kind;
                     match message.kind {
                         Some(Kind::ClockProbe(probe)) => answer_probe(parts, &wire, &probe),
-                        Some(Kind::Welcome(welcome)) => memory.welcomed(parts, welcome),
+                        Some(Kind::Welcome(welcome)) => {
+                            memory.welcomed(parts, welcome);
+                            parts.connection.send_replace(Some(channel.clone()));
+                        }
                         Some(Kind::Refusal(refusal)) if refusal.retry => break Over::Lost(refusal.why),
                         Some(Kind::Refusal(refusal)) => break Over::Refused(refusal.why),
                         _ => { let _ = parts.hear.send(Event::Message(message)); }

@@ -1,5 +1,6 @@
-//! The upload of the spool, on a thread and a connection of its own: it may wait for the
-//! disk, and the session must not.
+//! The upload of the spool, on a thread of its own: it may wait for the disk, and the session
+//! must not. It shares the session's connection, so that ten thousand agents are ten thousand
+//! connections.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +8,11 @@ use std::time::Duration;
 
 use model::id::{AgentInstance, RunId};
 use proto::channel::MESSAGE_BYTES_MAX;
-use proto::dial::Dialer;
 use proto::v1;
 use proto::v1::agent_service_client::AgentServiceClient;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use crate::spool::{Entry, Spool, StreamKey};
 
@@ -30,7 +30,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// # Errors
 /// When the thread can't be made.
 pub(crate) fn start(
-    (dialer, endpoint): (Dialer, Endpoint),
+    mut connection: watch::Receiver<Option<Channel>>,
     node: String,
     spool: Arc<Mutex<Spool>>,
     spooled: Arc<Notify>,
@@ -38,17 +38,16 @@ pub(crate) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = move || {
         runtime.block_on(async {
-            loop {
-                let outcome = async {
-                    let channel =
-                        dialer.connect(&endpoint).await.map_err(|_| tonic::Status::ok(""))?;
-                    upload(channel, &node, &spool, &spooled).await
-                };
-                match outcome.await {
-                    // The session says that nobody answers.
-                    Err(status) if status.code() == tonic::Code::Ok => {}
-                    Err(status) => tracing::info!(why = %status.message(), "upload broke"),
-                    Ok(()) => {}
+            // Without a session nobody stores anything; the session says why there is none.
+            while let Some(channel) = next_channel(&mut connection).await {
+                tokio::select! {
+                    outcome = upload(channel, &node, &spool, &spooled) => {
+                        if let Err(status) = outcome {
+                            tracing::info!(why = %status.message(), "upload broke");
+                        }
+                    }
+                    // The next session's connection is another.
+                    _ = connection.wait_for(Option::is_none) => {}
                 }
                 tokio::time::sleep(RETRY).await;
             }
@@ -56,6 +55,11 @@ pub(crate) fn start(
     };
     std::thread::Builder::new().name("upload".into()).spawn(work)?;
     Ok(())
+}
+
+/// The session's connection, once there is one; nothing when there will be none any more.
+async fn next_channel(connection: &mut watch::Receiver<Option<Channel>>) -> Option<Channel> {
+    connection.wait_for(Option::is_some).await.ok()?.clone()
 }
 
 /// Sends everything that is not acknowledged, in order, and what comes after it.

@@ -26,7 +26,10 @@ pub use evidence::{EvidenceError, parse_documents, report_of};
 use hall::Hall;
 pub use permit::Permission;
 use proto::channel::check_plain_text;
-use proto::channel::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX};
+use proto::channel::{
+    CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
+    STREAM_WINDOW_BYTES,
+};
 use proto::dial::Security;
 use proto::tls::{Role, ServerTls, TlsDir, TlsError};
 use proto::v1::agent_service_server::AgentServiceServer;
@@ -106,6 +109,8 @@ impl Coordinator {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .add_service(agents)
             .add_service(operators)
             .serve_with_incoming_shutdown(

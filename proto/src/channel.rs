@@ -6,6 +6,13 @@ use std::time::Duration;
 /// A batch or message larger than this is refused: a thousand times a usual one.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What one call may have on the way unread, in bytes. An agent's session and its upload share a
+/// connection: an upload that waits for the coordinator's disk fills its own window and leaves
+/// the session, with its leases, the rest of the connection's.
+pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// See [`STREAM_WINDOW_BYTES`].
+pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
 /// HTTP/2 keep-alive: a dead TCP peer is noticed within interval + timeout. A session's
 /// end is only a hint; loss of a node is judged by its lease.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);

@@ -4,8 +4,11 @@
 //! at read time, so that a better analysis re-judges old runs.
 
 mod catalogue;
+mod format_1;
+mod group;
 mod journal;
 mod run_file;
+mod seen;
 mod writer;
 
 pub use catalogue::{Catalogue, RunRow};
@@ -30,9 +33,13 @@ pub enum StoreError {
     )]
     Newer { file: PathBuf, found: i64 },
     #[error(
-        "{file}: batch {seq} of {node} is damaged: {why}; the rest of the file can be read with --salvage"
+        "{file}: batch {seq} of {node} is damaged: {why}; samples.parquet beside it may be whole: `loadbank analyze --samples`"
     )]
     Damaged { file: PathBuf, node: String, seq: u64, why: String },
+    #[error(
+        "{file}: group {group} is damaged: {why}; samples.parquet beside it may be whole: `loadbank analyze --samples`"
+    )]
+    DamagedGroup { file: PathBuf, group: i64, why: String },
     #[error("{file}: journal entry {id} is damaged: {why}")]
     Journal { file: PathBuf, id: i64, why: String },
 }

@@ -1,30 +1,30 @@
 //! One run's SQLite file: batches as agents sent them, and the journal.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use proto::v1;
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{JournalEntry, StoreError};
+use super::group::{self, GROUP_BYTES, Packer, Place, Row};
+use super::seen::Seen;
+use super::{JournalEntry, StoreError, format_1};
 
-/// Format of the run file; raised when an older reader would misread a newer file.
-pub(super) const FORMAT: i64 = 1;
+/// Format of the run file; raised when an older reader would misread a newer file. Format 1 had
+/// a row for each batch, which is still read.
+pub(super) const FORMAT: i64 = 2;
 /// Name of the file in a run's folder.
 pub(super) const FILE_NAME: &str = "run.sqlite";
-/// Blobs shorter than this are stored as they are: zstd would not shrink them.
-const COMPRESS_BYTES_MIN: usize = 200;
-/// Fast and good enough for protobuf of floats.
-const ZSTD_LEVEL: i32 = 1;
-/// A batch that unpacks to more than the wire allows is damaged.
-const UNPACKED_BYTES_MAX: usize = proto::channel::MESSAGE_BYTES_MAX;
 
 const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS batches(
-  node TEXT NOT NULL, instance TEXT NOT NULL, seq INTEGER NOT NULL,
-  boot_id TEXT NOT NULL, received_ns INTEGER NOT NULL, packed INTEGER NOT NULL,
-  records BLOB NOT NULL,
-  PRIMARY KEY(node, instance, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS streams(
+  id INTEGER PRIMARY KEY, node TEXT NOT NULL, instance TEXT NOT NULL, boot_id TEXT NOT NULL,
+  UNIQUE(node, instance));
+CREATE TABLE IF NOT EXISTS groups(
+  id INTEGER PRIMARY KEY, directory BLOB NOT NULL, bytes INTEGER NOT NULL,
+  packed INTEGER NOT NULL, records BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS journal(
   id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, body TEXT NOT NULL);
 ";
@@ -41,6 +41,15 @@ fn looks_like_a_database(path: &Path) -> bool {
 pub struct RunFile {
     connection: Connection,
     path: PathBuf,
+    /// What is in it, by node and instance; filled where it is opened for writing.
+    streams: HashMap<(String, String), Stream>,
+    packer: Packer,
+}
+
+/// The batches of one agent instance.
+struct Stream {
+    id: i64,
+    seen: Seen,
 }
 
 /// A batch as it lies in the store.
@@ -61,7 +70,7 @@ impl RunFile {
             .map_err(|source| StoreError::Io { file: folder.to_owned(), source })?;
         let path = folder.join(FILE_NAME);
         let connection = Connection::open(&path).map_err(|s| sqlite(&path, s))?;
-        let file = Self { connection, path };
+        let mut file = Self::over(connection, path);
         file.in_file(|c| {
             c.busy_timeout(std::time::Duration::from_secs(5))?;
             c.pragma_update(None, "journal_mode", "WAL")?;
@@ -72,7 +81,12 @@ impl RunFile {
             c.execute_batch(SCHEMA)?;
             c.pragma_update(None, "user_version", FORMAT)
         })?;
+        file.recall()?;
         Ok(file)
+    }
+
+    fn over(connection: Connection, path: PathBuf) -> Self {
+        Self { connection, path, streams: HashMap::new(), packer: Packer::new() }
     }
 
     /// Opens a run file to read it. `at` is the file or its folder.
@@ -89,7 +103,7 @@ impl RunFile {
         let connection = Connection::open_with_flags(&path, flags)
             .or_else(|_| Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY))
             .map_err(|source| sqlite(&path, source))?;
-        let file = Self { connection, path };
+        let file = Self::over(connection, path);
         file.in_file(|c| c.busy_timeout(std::time::Duration::from_secs(5)))?;
         file.check_format()?;
         Ok(file)
@@ -105,7 +119,8 @@ impl RunFile {
     /// is already there falls away.
     ///
     /// # Errors
-    /// When the transaction can't be committed; then nothing of it is stored.
+    /// When the transaction can't be committed; then nothing of it is stored, and the file must
+    /// be opened anew before anything else is.
     pub fn commit(
         &mut self,
         batches: &[StoredBatch],
@@ -115,22 +130,18 @@ impl RunFile {
         let wrap = |source| sqlite(&path, source);
         let transaction = self.connection.transaction().map_err(wrap)?;
         {
+            let fresh = fresh(&transaction, &mut self.streams, batches).map_err(wrap)?;
             let mut insert = transaction
-                .prepare_cached("INSERT OR IGNORE INTO batches VALUES(?1,?2,?3,?4,?5,?6,?7)")
+                .prepare_cached(
+                    "INSERT INTO groups(directory, bytes, packed, records) VALUES(?1,?2,?3,?4)",
+                )
                 .map_err(wrap)?;
-            for StoredBatch { batch, received_ns } in batches {
-                let (packed, blob) = pack(&batch.records);
-                let seq = batch.seq as i64;
-                let row = params![
-                    batch.node,
-                    batch.instance,
-                    seq,
-                    batch.boot_id,
-                    received_ns,
-                    packed,
-                    blob
-                ];
-                insert.execute(row).map_err(wrap)?;
+            for group in groups_of(&fresh) {
+                let row = self.packer.row(group);
+                let bytes = row.bytes as i64;
+                insert
+                    .execute(params![row.directory, bytes, row.packed, row.records])
+                    .map_err(wrap)?;
             }
             let mut insert = transaction
                 .prepare_cached("INSERT INTO journal(time_ns, body) VALUES(?1,?2)")
@@ -169,7 +180,8 @@ impl RunFile {
             .collect()
     }
 
-    /// Feeds every batch to `f`, one at a time, in key order.
+    /// Feeds every batch to `f`, one at a time, in the order in which they were stored: those of
+    /// one agent almost in the order of their numbers.
     ///
     /// # Errors
     /// When the file is damaged, or whatever `f` fails with.
@@ -178,17 +190,26 @@ impl RunFile {
         run: &str,
         mut f: impl FnMut(StoredBatch) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        if self.has_table("batches")? {
+            format_1::for_each_batch(&self.connection, &self.path, run, &mut f)?;
+        }
+        if !self.has_table("groups")? {
+            return Ok(());
+        }
+        let streams = self.stream_rows()?;
         let wrap = |source| sqlite(&self.path, source);
         let mut query = self
             .connection
-            .prepare(
-                "SELECT node, instance, seq, boot_id, received_ns, packed, records FROM batches \
-                 ORDER BY node, instance, seq",
-            )
+            .prepare("SELECT id, directory, bytes, packed, records FROM groups ORDER BY id")
             .map_err(wrap)?;
         let mut rows = query.query([]).map_err(wrap)?;
         while let Some(row) = rows.next().map_err(wrap)? {
-            f(self.read_batch(run, row)?)?;
+            let group: i64 = row.get(0).map_err(wrap)?;
+            let read = read_row(row).map_err(wrap)?;
+            let damaged = |why| StoreError::DamagedGroup { file: self.path.clone(), group, why };
+            for stored in batches_of(read, &streams, run).map_err(damaged)? {
+                f(stored)?;
+            }
         }
         Ok(())
     }
@@ -198,39 +219,92 @@ impl RunFile {
     /// # Errors
     /// When the file is damaged.
     pub fn counts(&self) -> Result<Vec<(String, String, u64, u64)>, StoreError> {
+        let mut counts: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        self.for_each_key(|node, instance, seq| {
+            let (batches, highest) =
+                counts.entry((node.to_owned(), instance.to_owned())).or_default();
+            (*batches, *highest) = (*batches + 1, seq.max(*highest));
+        })?;
+        let flat = |((node, instance), (batches, highest))| (node, instance, batches, highest);
+        Ok(counts.into_iter().map(flat).collect())
+    }
+
+    /// Learns what is stored, so that what comes twice falls away.
+    fn recall(&mut self) -> Result<(), StoreError> {
+        let rows = self.stream_rows()?;
+        let mut streams: HashMap<(String, String), Stream> = rows
+            .into_iter()
+            .map(|(id, row)| ((row.node, row.instance), Stream { id, seen: Seen::default() }))
+            .collect();
+        let mut old = Vec::new();
+        self.for_each_key(|node, instance, seq| {
+            let key = (node.to_owned(), instance.to_owned());
+            match streams.get_mut(&key) {
+                Some(stream) => {
+                    stream.seen.insert(seq);
+                }
+                None => old.push((key, seq)),
+            }
+        })?;
+        // Streams of format 1 have no row until something new comes of them.
+        for ((node, instance), seq) in old {
+            let id = match streams.get(&(node.clone(), instance.clone())) {
+                Some(stream) => stream.id,
+                None => add_stream(&self.connection, &node, &instance, "")
+                    .map_err(|source| sqlite(&self.path, source))?,
+            };
+            let stream = streams
+                .entry((node, instance))
+                .or_insert_with(|| Stream { id, seen: Seen::default() });
+            stream.seen.insert(seq);
+        }
+        self.streams = streams;
+        Ok(())
+    }
+
+    /// Every batch's node, instance and seq, without its records.
+    fn for_each_key(&self, mut f: impl FnMut(&str, &str, u64)) -> Result<(), StoreError> {
+        if self.has_table("batches")? {
+            format_1::for_each_key(&self.connection, &mut f)
+                .map_err(|source| sqlite(&self.path, source))?;
+        }
+        if !self.has_table("groups")? {
+            return Ok(());
+        }
+        let streams = self.stream_rows()?;
+        let wrap = |source| sqlite(&self.path, source);
+        let mut query =
+            self.connection.prepare("SELECT id, directory FROM groups ORDER BY id").map_err(wrap)?;
+        let mut rows = query.query([]).map_err(wrap)?;
+        while let Some(row) = rows.next().map_err(wrap)? {
+            let group: i64 = row.get(0).map_err(wrap)?;
+            let directory: Vec<u8> = row.get(1).map_err(wrap)?;
+            let damaged = |why| StoreError::DamagedGroup { file: self.path.clone(), group, why };
+            for place in group::places(&directory).map_err(damaged)? {
+                let stream = streams.get(&place.stream).ok_or_else(|| damaged(no_stream(place)))?;
+                f(&stream.node, &stream.instance, place.seq);
+            }
+        }
+        Ok(())
+    }
+
+    fn stream_rows(&self) -> Result<HashMap<i64, StreamRow>, StoreError> {
         self.in_file(|c| {
-            let mut query = c.prepare(
-                "SELECT node, instance, count(*), max(seq) FROM batches GROUP BY node, instance",
-            )?;
+            let mut query = c.prepare("SELECT id, node, instance, boot_id FROM streams")?;
             let rows = query.query_map([], |row| {
-                let (count, highest): (i64, i64) = (row.get(2)?, row.get(3)?);
-                Ok((row.get(0)?, row.get(1)?, count as u64, highest as u64))
+                let row_of = StreamRow {
+                    node: row.get(1)?,
+                    instance: row.get(2)?,
+                    boot_id: row.get(3)?,
+                };
+                Ok((row.get(0)?, row_of))
             })?;
             rows.collect()
         })
     }
 
-    fn read_batch(&self, run: &str, row: &rusqlite::Row<'_>) -> Result<StoredBatch, StoreError> {
-        let wrap = |source| sqlite(&self.path, source);
-        let node: String = row.get(0).map_err(wrap)?;
-        let seq = row.get::<_, i64>(2).map_err(wrap)? as u64;
-        let packed: bool = row.get(5).map_err(wrap)?;
-        let blob: Vec<u8> = row.get(6).map_err(wrap)?;
-        let records = unpack(packed, blob).map_err(|why| StoreError::Damaged {
-            file: self.path.clone(),
-            node: node.clone(),
-            seq,
-            why,
-        })?;
-        let batch = v1::Batch {
-            run_id: run.to_owned(),
-            node,
-            instance: row.get(1).map_err(wrap)?,
-            boot_id: row.get(3).map_err(wrap)?,
-            seq,
-            records,
-        };
-        Ok(StoredBatch { batch, received_ns: row.get(4).map_err(wrap)? })
+    fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        self.in_file(|c| c.table_exists(None, name))
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
@@ -254,21 +328,96 @@ fn sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
     StoreError::Sqlite { file: path.to_owned(), source }
 }
 
-fn pack(records: &[u8]) -> (bool, Vec<u8>) {
-    if records.len() >= COMPRESS_BYTES_MIN
-        && let Ok(packed) = zstd::bulk::compress(records, ZSTD_LEVEL)
-        && packed.len() < records.len()
-    {
-        return (true, packed);
-    }
-    (false, records.to_vec())
+/// Who made batches.
+struct StreamRow {
+    node: String,
+    instance: String,
+    boot_id: String,
 }
 
-fn unpack(packed: bool, blob: Vec<u8>) -> Result<Vec<u8>, String> {
-    if !packed {
-        return Ok(blob);
+fn add_stream(c: &Connection, node: &str, instance: &str, boot: &str) -> rusqlite::Result<i64> {
+    c.prepare_cached("INSERT INTO streams(node, instance, boot_id) VALUES(?1,?2,?3)")?
+        .insert(params![node, instance, boot])
+}
+
+/// Batches that are not stored yet, each with its stream.
+fn fresh<'a>(
+    connection: &Connection,
+    streams: &mut HashMap<(String, String), Stream>,
+    batches: &'a [StoredBatch],
+) -> rusqlite::Result<Vec<(i64, &'a StoredBatch)>> {
+    let mut fresh = Vec::with_capacity(batches.len());
+    for stored in batches {
+        let v1::Batch { node, instance, boot_id, seq, .. } = &stored.batch;
+        let stream = match streams.entry((node.clone(), instance.clone())) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let id = add_stream(connection, node, instance, boot_id)?;
+                place.insert(Stream { id, seen: Seen::default() })
+            }
+        };
+        if stream.seen.insert(*seq) {
+            fresh.push((stream.id, stored));
+        }
     }
-    zstd::bulk::decompress(&blob, UNPACKED_BYTES_MAX).map_err(|error| error.to_string())
+    Ok(fresh)
+}
+
+/// Cuts batches where a group is full.
+fn groups_of<'a, 'b>(
+    fresh: &'b [(i64, &'a StoredBatch)],
+) -> impl Iterator<Item = &'b [(i64, &'a StoredBatch)]> {
+    let mut bytes = 0;
+    fresh.chunk_by(move |(_, stored), _| {
+        bytes += stored.batch.records.len();
+        let goes_on = bytes < GROUP_BYTES;
+        if !goes_on {
+            bytes = 0;
+        }
+        goes_on
+    })
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let bytes: i64 = row.get(2)?;
+    Ok(Row {
+        directory: row.get(1)?,
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        packed: row.get(3)?,
+        records: row.get(4)?,
+    })
+}
+
+/// The batches of a row.
+fn batches_of(
+    row: Row,
+    streams: &HashMap<i64, StreamRow>,
+    run: &str,
+) -> Result<Vec<StoredBatch>, String> {
+    let places = group::places(&row.directory)?;
+    let records = group::unpack(row)?;
+    let mut rest = records.as_slice();
+    let mut batches = Vec::with_capacity(places.len());
+    for place in places {
+        let stream = streams.get(&place.stream).ok_or_else(|| no_stream(place))?;
+        let (own, after) =
+            rest.split_at_checked(place.bytes).ok_or("its directory says more than it holds")?;
+        rest = after;
+        let batch = v1::Batch {
+            run_id: run.to_owned(),
+            node: stream.node.clone(),
+            instance: stream.instance.clone(),
+            boot_id: stream.boot_id.clone(),
+            seq: place.seq,
+            records: own.to_vec(),
+        };
+        batches.push(StoredBatch { batch, received_ns: place.received_ns });
+    }
+    Ok(batches)
+}
+
+fn no_stream(place: Place) -> String {
+    format!("nobody knows who made batch {} (stream {})", place.seq, place.stream)
 }
 
 #[cfg(test)]

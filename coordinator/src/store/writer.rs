@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -17,6 +18,9 @@ use super::{Catalogue, JournalEntry, RunRow, StoreError as FileError};
 
 /// One transaction takes at most this many commands, so that an ack is never late by much.
 const GROUP_MAX: usize = 1024;
+/// Commits follow each other at this distance at least: what comes meanwhile shares one sync of
+/// the disk. Whoever comes after a pause is committed at once.
+const GROUP_DISTANCE: Duration = Duration::from_millis(25);
 
 /// Why something was not stored.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -165,10 +169,15 @@ fn write_loop(
 ) {
     let mut files: HashMap<String, RunFile> = HashMap::new();
     let mut lines = Lines { catalogue, owed: BTreeMap::new() };
+    let mut committed: Option<Instant> = None;
     while let Ok(first) = commands.recv() {
+        if let Some(since) = committed.map(|at| at.elapsed()) {
+            std::thread::sleep(GROUP_DISTANCE.saturating_sub(since));
+        }
         let mut group = vec![first];
         group.extend(commands.try_iter().take(GROUP_MAX - 1));
         commit_group(group, &mut files, &mut lines, folder_of);
+        committed = Some(Instant::now());
     }
 }
 
