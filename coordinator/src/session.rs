@@ -25,9 +25,13 @@ const PROBE_SLOW: Duration = Duration::from_millis(500);
 /// Small: a quarter of the millisecond that two agents may begin apart, for either of them
 /// and with room for a busy hour.
 const ERROR_SMALL_NS: u64 = 250_000;
-/// Probes of all agents together: with the exchanges that follow each of them a tenth of
-/// what two cores can carry. Ten thousand agents are probed every seven seconds.
-const PROBES_PER_SECOND_MAX: f64 = 1_500.0;
+/// Probes of all agents together whose clocks are not known well yet: with the exchanges that
+/// follow each of them a tenth of what two cores can carry. Ten thousand agents are probed
+/// every seven seconds.
+const PROBES_FAST_MAX: f64 = 1_500.0;
+/// And of those whose clocks are: a fiftieth. An error that grows in between counts as large
+/// again.
+const PROBES_SLOW_MAX: f64 = 250.0;
 /// Batches of one stream that are on their way to the disk; this also bounds the writer's
 /// queue, at so many a connected agent.
 const IN_FLIGHT_MAX: usize = 64;
@@ -150,8 +154,9 @@ async fn listen(
 async fn probe_clock(hall: Hall, node: String, session: SessionId) {
     while let Some((error_ns, agents)) = hall.probe_clock(&node, session) {
         let small = error_ns.is_some_and(|error_ns| error_ns <= ERROR_SMALL_NS);
-        let wished = if small { PROBE_SLOW } else { PROBE_FAST };
-        let fair = Duration::from_secs_f64(agents as f64 / PROBES_PER_SECOND_MAX);
+        let (wished, most) =
+            if small { (PROBE_SLOW, PROBES_SLOW_MAX) } else { (PROBE_FAST, PROBES_FAST_MAX) };
+        let fair = Duration::from_secs_f64(agents as f64 / most);
         tokio::time::sleep(wished.max(fair)).await;
     }
 }
