@@ -15,6 +15,14 @@ pub(crate) struct Place {
     pub(crate) launch: u64,
 }
 
+/// How the kernel for Hopper behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hopper {
+    Right,
+    Wrong,
+    Hangs,
+}
+
 /// The script.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
@@ -24,7 +32,7 @@ pub(crate) struct Script {
     pub(crate) id: u8,
     /// `launch_us=1500`: length of a full launch.
     pub(crate) launch_us: u64,
-    /// `cc=9.0`
+    /// `cc=9.0`; unasked 8.0, whose image needs no self-test.
     pub(crate) capability: (i32, i32),
     /// `init=12345`: what cuInit answers.
     pub(crate) init: i32,
@@ -42,6 +50,10 @@ pub(crate) struct Script {
     pub(crate) fail: Option<(Place, i32)>,
     /// `hang=1@5`: a launch never ends.
     pub(crate) hang: Option<Place>,
+    /// `hopper=wrong`, `hopper=hangs`: what the image for Hopper does.
+    pub(crate) hopper: Hopper,
+    /// `bad_link=1`: every large copy from this GPU to the host comes with a turned bit.
+    pub(crate) bad_link: Option<i32>,
     /// `block=1@5`: the call that launches does not return.
     pub(crate) block: Option<Place>,
 }
@@ -58,7 +70,7 @@ fn parse(text: &str) -> Script {
         gpus: 8,
         id: 0,
         launch_us: 1500,
-        capability: (9, 0),
+        capability: (8, 0),
         init: 0,
         ptx: 0,
         mig: None,
@@ -67,6 +79,8 @@ fn parse(text: &str) -> Script {
         flip: None,
         fail: None,
         hang: None,
+        hopper: Hopper::Right,
+        bad_link: None,
         block: None,
     };
     for word in text.split_whitespace() {
@@ -100,6 +114,9 @@ fn apply(script: &mut Script, word: &str) -> Option<()> {
             script.fail = Some((place(at)?, code.parse().ok()?));
         }
         "hang" => script.hang = Some(place(value)?),
+        "hopper" if value == "wrong" => script.hopper = Hopper::Wrong,
+        "hopper" if value == "hangs" => script.hopper = Hopper::Hangs,
+        "bad_link" => script.bad_link = Some(number()?),
         "block" => script.block = Some(place(value)?),
         _ => return None,
     }

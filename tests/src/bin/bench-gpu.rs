@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use agent::clock::monotonic_ns;
+use agent::hardware::cuda::self_test::{self, Tester};
 use agent::hardware::cuda::{self, discover};
 use agent::hardware::{Injection, LoadCommand, LoadOrder, LoadReport};
 use model::load::{Kernel, Waveform};
@@ -42,7 +43,11 @@ impl Bench {
     fn start(uuid: String) -> Self {
         let (tell, commands) = channel();
         let (reports, heard) = channel();
-        std::thread::spawn(move || cuda::run(&cuda::library(), &uuid, &commands, &reports));
+        let tester = std::env::current_exe().ok();
+        let tester = tester.map(|program| Tester { program, before: Vec::new() });
+        std::thread::spawn(move || {
+            cuda::run(&cuda::library(), &uuid, tester.as_ref(), &commands, &reports);
+        });
         Self { tell, heard }
     }
 
@@ -169,7 +174,22 @@ fn measure(uuid: String, seconds: u64) -> anyhow::Result<Vec<Value>> {
     Ok(lines)
 }
 
+/// What the load asks of a process of its own: exit code 0 when the image may be used.
+fn test_images(uuid: &str) -> ExitCode {
+    match self_test::run(&cuda::library(), uuid) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("failed: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn main() -> ExitCode {
+    let uuid = std::env::args().find_map(|word| Some(word.strip_prefix("--gpu=")?.to_owned()));
+    if let Some(uuid) = uuid.filter(|_| std::env::args().any(|word| word == "--self-test")) {
+        return test_images(&uuid);
+    }
     let seconds = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(5);
     let found = discover::ask(&cuda::library());
     let Some(gpu) = found.devices.first() else {
