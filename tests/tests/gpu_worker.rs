@@ -238,9 +238,9 @@ fn a_bit_that_a_link_turns_is_found_with_its_place() {
 fn a_bit_turned_on_purpose_is_found_in_copies_and_marked() {
     let _turn = Bank::new();
     let mut worker = GpuWorker::start("gpus=1", 0);
-    let inject = v1::Injection { core: 0, after_blocks: 2, ..v1::Injection::default() };
+    let inject = v1::Injection { core: 0, after_blocks: 1, ..v1::Injection::default() };
     let start_ns = monotonic_ns() + AHEAD_NS;
-    worker.load_at(Kernel::Copy, FULL, start_ns, SECOND, Some(inject));
+    worker.load_at(Kernel::Copy, FULL, start_ns, 4 * SECOND, Some(inject));
     worker.until_idle(PATIENCE);
     let wrong = worker.mismatches();
     assert_eq!(wrong.len(), 1, "{wrong:?}");

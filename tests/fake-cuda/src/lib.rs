@@ -128,7 +128,8 @@ extern "C" fn cuDeviceGetName(name: *mut c_char, len: c_int, device: c_int) -> i
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetUuid(uuid: *mut [u8; 16], device: c_int) -> i32 {
-    let mut bytes = [0xFA; 16];
+    let filling = if script().plain { 0 } else { 0xFA };
+    let mut bytes = [filling; 16];
     (bytes[0], bytes[15]) = (script().id, device as u8);
     put(uuid, bytes)
 }

@@ -30,6 +30,8 @@ pub(crate) struct Script {
     pub(crate) gpus: i32,
     /// `id=3`: first byte of the UUIDs, so that nodes have GPUs of their own.
     pub(crate) id: u8,
+    /// `plain=1`: UUIDs as the fake NVML gives them.
+    pub(crate) plain: bool,
     /// `launch_us=1500`: length of a full launch.
     pub(crate) launch_us: u64,
     /// `cc=9.0`; unasked 8.0, whose image needs no self-test.
@@ -69,6 +71,7 @@ fn parse(text: &str) -> Script {
     let mut script = Script {
         gpus: 8,
         id: 0,
+        plain: false,
         launch_us: 1500,
         capability: (8, 0),
         init: 0,
@@ -98,6 +101,7 @@ fn apply(script: &mut Script, word: &str) -> Option<()> {
     match key {
         "gpus" => script.gpus = number()?,
         "id" => script.id = value.parse().ok()?,
+        "plain" => script.plain = number()? == 1,
         "launch_us" => script.launch_us = value.parse().ok()?,
         "cc" => {
             let (major, minor) = value.split_once('.')?;
