@@ -62,12 +62,12 @@ nccl() {
     # Agents ask the driver for its GPUs first: seconds each.
     waited=0
     while [ "$waited" -lt 60 ]; do
-        here_now=$(grep -l "agent idle" "$work"/agent"$ranks"-*.log 2>/dev/null | wc -l)
-        [ "$here_now" -ge "$ranks" ] && break
+        clocks=$("$bin/loadbank" agents --json --insecure-loopback \
+            --coordinator "127.0.0.1:$port" 2>/dev/null | grep -o '"offset_us": *[-0-9]' | wc -l)
+        [ "$clocks" -ge "$ranks" ] && break
         sleep 1
         waited=$((waited + 1))
     done
-    sleep 2
     timeout 60 "$bin/loadbank" run "$nccl_plan" --json --insecure-loopback \
         --coordinator "127.0.0.1:$port" >"$work/nccl$ranks.json" 2>"$work/nccl$ranks.log"
     nccl_exit=$?

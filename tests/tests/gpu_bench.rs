@@ -72,8 +72,9 @@ fn the_script_measures_every_row_or_says_why_not() {
         })
     };
     assert!(measured("local", "power_mean_w"), "{told}\n{}", session["local"]);
+    assert!(measured("nccl_two_ranks", "busbw_nccl_all_reduce"), "{}", session["nccl_two_ranks"]);
     for run in ["nccl_one_rank", "nccl_two_ranks"] {
-        assert!(measured(run, "busbw_nccl_all_reduce"), "{run}: {told}\n{}", session[run]);
+        assert!(measured(run, "duration_nccl_all_reduce"), "{run}: {told}\n{}", session[run]);
     }
     // The table comes last, a line a row.
     let lines: Vec<&str> = said.lines().collect();

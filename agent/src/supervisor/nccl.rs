@@ -67,10 +67,15 @@ impl Supervisor {
             return;
         }
         self.status_at_ns = 0;
-        if self.workers.keys().any(|slot| matches!(slot, Slot::Nccl(_))) {
-            self.stop_nccl();
-            let text = format!("device {device} is out: this node leaves the collective over NCCL");
-            self.record_event(EventKind::Note, None, text);
+        if !self.workers.keys().any(|slot| matches!(slot, Slot::Nccl(_))) {
+            return;
+        }
+        self.stop_nccl();
+        let text = format!("device {device} is out: this node leaves the collective over NCCL");
+        self.record_event(EventKind::Note, None, text.clone());
+        // Its process will not answer any more, and the others wait for our READY.
+        if self.run.as_mut().is_some_and(|run| run.nccl_owed.take().is_some()) {
+            self.answer_pending_arm(Some(text));
         }
     }
 

@@ -19,8 +19,6 @@ use crate::clock::monotonic_ns;
 pub(super) const ROUND_BYTES: usize = 32 << 20;
 /// What is compared of a round: a tenth of a millisecond of one core.
 const PIECE_BYTES: usize = 1 << 20;
-/// Pieces of both ways.
-pub(super) const PIECES: u64 = 2 * PIECES_A_WAY as u64;
 const PIECES_A_WAY: usize = ROUND_BYTES / PIECE_BYTES;
 const PAGE_BYTES: usize = 4096;
 const PATTERNS: usize = 3;

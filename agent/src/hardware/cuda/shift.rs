@@ -7,7 +7,7 @@ use model::load::Kernel;
 
 use super::super::programme::Active;
 use super::super::{CoreWindow, LoadReport, MISMATCHES_REPORTED_MAX};
-use super::copies::{PIECES, ROUND_BYTES, Round, Ways};
+use super::copies::{ROUND_BYTES, Round, Ways};
 use super::edges::Edges;
 use super::flight::Landed;
 use super::image::{Flaw, FlawKind};
@@ -127,9 +127,9 @@ impl Shift {
         }
     }
 
-    /// Counts a round of copies that is back: all of its pieces were carried, one compared.
+    /// Counts a round of copies that is back: a block, compared in one of its pieces.
     pub(super) fn count_copies(&mut self, round: &Round, out: &mut Vec<LoadReport>) {
-        self.window.blocks += PIECES;
+        self.window.blocks += 1;
         self.window.verified += 1;
         self.window.bytes += 2 * ROUND_BYTES as u64;
         let took_ns = round.up_ns.max(round.down_ns);

@@ -114,7 +114,7 @@ impl Bench {
 
     /// One flipped bit: how many results were wrong, and how many of them were ours.
     pub(crate) fn injection(&self, kernel: Kernel) -> anyhow::Result<Value> {
-        let inject = Some(Injection { core: 3, after_blocks: 50, always: false });
+        let inject = Some(Injection { core: 3, after_blocks: 5, always: false });
         self.begin(kernel, Waveform::Hold { level: 1.0 }, SECOND_NS, inject);
         Ok(summed(kernel, &self.until_idle()?))
     }

@@ -258,7 +258,7 @@ fn run_row(what: &str, run: &Value) -> Value {
         let why = run["why"].as_str().unwrap_or("the run left no report");
         return Row::not_measured(what, why).json();
     }
-    let wanted = ["power_mean_w", "r_th_k_per_w", "busbw_nccl_all_reduce"];
+    let wanted = ["power_mean_w", "r_th", "busbw_nccl_", "duration_nccl_"];
     let lines = report["measured"].as_array().into_iter().flatten();
     let mut values = json!({"verdict": report["verdict"], "exit": run["exit"]});
     for line in lines {
