@@ -108,7 +108,6 @@ fn without_nccl_the_same_plan_goes_over_tcp_and_what_needs_it_is_refused() {
     // The agent's own words, not only that it was lost.
     let words = "all_gather needs GPUs and one version of NCCL on every node";
     assert!(report["findings"].to_string().contains(words), "{report}");
-    assert!(report["reasons"].to_string().contains(words), "{}", report["reasons"]);
     assert!(measured(&report, "busbw_all_gather_65536").is_none());
 }
 
