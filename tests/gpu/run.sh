@@ -31,13 +31,13 @@ finish() {
 trap 'finish; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-timeout 300 "$bin/bench-gpu" measure "$seconds" >"$work/bench.json" 2>"$work/bench.log"
+timeout 230 "$bin/bench-gpu" measure "$seconds" >"$work/bench.json" 2>"$work/bench.log"
 bench=$?
 if [ "$bench" -eq 2 ]; then
     cat "$work/bench.log" >&2
     exit 2
 fi
-timeout 150 "$bin/loadbank" local --json --agents 1 --plan "$plan" --state-dir "$work/state" \
+timeout 130 "$bin/loadbank" local --json --agents 1 --plan "$plan" --state-dir "$work/state" \
     >"$work/local.json" 2>"$work/local.log"
 local=$?
 
@@ -61,14 +61,14 @@ nccl() {
     done
     # Agents ask the driver for its GPUs first: seconds each.
     waited=0
-    while [ "$waited" -lt 60 ]; do
+    while [ "$waited" -lt 25 ]; do
         clocks=$("$bin/loadbank" agents --json --insecure-loopback \
             --coordinator "127.0.0.1:$port" 2>/dev/null | grep -o '"offset_us": *[-0-9]' | wc -l)
         [ "$clocks" -ge "$ranks" ] && break
         sleep 1
         waited=$((waited + 1))
     done
-    timeout 60 "$bin/loadbank" run "$nccl_plan" --json --insecure-loopback \
+    timeout 40 "$bin/loadbank" run "$nccl_plan" --json --insecure-loopback \
         --coordinator "127.0.0.1:$port" >"$work/nccl$ranks.json" 2>"$work/nccl$ranks.log"
     nccl_exit=$?
     finish

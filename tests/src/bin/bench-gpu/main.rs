@@ -41,8 +41,8 @@ const KERNELS: [Kernel; 9] = [
 const PERIODS_MS: [u64; 5] = [10_000, 2_000, 1_000, 500, 200];
 /// Those of a rehearsal.
 const QUICK_PERIODS_MS: [u64; 1] = [1_000];
-/// Power is watched for so many times the seconds of a rate: four makes twenty seconds of five.
-const WATTS_TIMES: u64 = 4;
+/// Power is watched for so many times the seconds of a rate: twenty-one for three.
+const WATTS_TIMES: u64 = 7;
 /// A shorter session is a rehearsal, which leaves the long waves out.
 const WHOLE_SECONDS: u64 = 3;
 
