@@ -104,7 +104,7 @@ impl HostMemory {
         bytes: usize,
     ) -> Option<(usize, u64, u64)> {
         let end = offset + bytes;
-        assert!(end <= self.bytes && end <= other.bytes && offset % 8 == 0, "inside both");
+        assert!(end <= self.bytes && end <= other.bytes && offset.is_multiple_of(8), "inside both");
         // SAFETY: inside both allocations, which were zeroed when they were made and start on
         // a page; 8 divides the offset.
         let words = |memory: &Self| unsafe {
