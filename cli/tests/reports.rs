@@ -63,6 +63,7 @@ fn a_node_lost() {
         at_unix_ns: START_NS + 63_500_000_000,
         phase: "fp32".to_owned(),
         reason: LossReason::LeaseExpired,
+        why: String::new(),
         boot_id_before: Some("boot-n3".to_owned()),
         boot_id_after: None,
         returned: false,

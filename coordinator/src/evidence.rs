@@ -172,7 +172,7 @@ fn add_entry(
         JournalEntry::PhaseCompleted { name, .. } => facts.phases_completed.push(name.clone()),
         JournalEntry::Lost { node, why, reason, .. } => {
             let reason = reason.unwrap_or_else(|| reason_of_words(why));
-            let loss = node_loss(node, reason, time_ns, phase, planned);
+            let loss = node_loss(node, (reason, why), time_ns, phase, planned);
             with_node(&mut facts.nodes, node, |node| node.lost = Some(loss));
         }
         JournalEntry::Returned { node, boot_id, .. } => with_node(&mut facts.nodes, node, |node| {
@@ -229,7 +229,7 @@ fn reason_of_words(why: &str) -> LossReason {
 
 fn node_loss(
     node: &str,
-    reason: LossReason,
+    (reason, why): (LossReason, &str),
     at_ns: i64,
     phase: &str,
     planned: &[Planned],
@@ -239,6 +239,7 @@ fn node_loss(
         at_unix_ns: at_ns,
         phase: phase.to_owned(),
         reason,
+        why: why.to_owned(),
         boot_id_before: before.filter(|id| !id.is_empty()),
         boot_id_after: None,
         returned: false,

@@ -115,6 +115,8 @@ pub struct NodeLoss {
     /// The phase in which it happened, empty outside of phases.
     pub phase: String,
     pub reason: LossReason,
+    /// What the agent or the coordinator said of it, for a person; empty where nobody did.
+    pub why: String,
     /// Boot id of the kernel before, and after the node came back.
     pub boot_id_before: Option<String>,
     pub boot_id_after: Option<String>,
@@ -135,8 +137,10 @@ pub enum LossReason {
     AgentLeft,
     /// Another process came in the agent's place.
     AgentRestarted,
-    /// It could not do what it was asked to, or not in time.
+    /// It was not ready in time. In records of before there was `Refused`, that as well.
     NotReady,
+    /// It said that it can't do what it was asked to.
+    Refused,
     /// Its clock could not be compared with the coordinator's.
     ClockUnknown,
 }
@@ -151,6 +155,7 @@ impl LossReason {
             Self::AgentLeft => "its agent ended its session",
             Self::AgentRestarted => "its agent was started again",
             Self::NotReady => "it was not ready to begin",
+            Self::Refused => "it refused what it was asked to do",
             Self::ClockUnknown => "its clock could not be compared with the coordinator's",
         }
     }

@@ -57,11 +57,15 @@ pub enum Gauge {
     RecoveryAction,
     /// 1 while Xids of the device are waited for.
     XidWatched,
+    /// Gigabytes a second from the host to the device while copies of ours ran both ways.
+    CopyToDeviceGbS,
+    /// The same from the device to the host.
+    CopyFromDeviceGbS,
 }
 
 impl Gauge {
     /// Every gauge with its word.
-    pub const WORDS: [(Self, &'static str); 27] = [
+    pub const WORDS: [(Self, &'static str); 29] = [
         (Self::PowerAverageW, "power_average_w"),
         (Self::PowerInstantW, "power_instant_w"),
         (Self::PowerUsageW, "power_usage_w"),
@@ -89,6 +93,8 @@ impl Gauge {
         (Self::GpuLimitC, "gpu_limit_c"),
         (Self::RecoveryAction, "recovery_action"),
         (Self::XidWatched, "xid_watched"),
+        (Self::CopyToDeviceGbS, "copy_to_device_gb_per_s"),
+        (Self::CopyFromDeviceGbS, "copy_from_device_gb_per_s"),
     ];
 
     /// The name, with its unit.

@@ -229,6 +229,14 @@ impl Bank {
 
     /// Starts an agent on a node with the GPUs of a script, which is a file of this test.
     pub fn gpu_agent(&mut self, node: &str, script: &str) {
+        self.gpu_agent_with(node, script, &[]);
+    }
+
+    /// The same with more options.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn gpu_agent_with(&mut self, node: &str, script: &str, more: &[&str]) {
         let script = self.folder().join(script);
         let state_dir = self.agent_dir(node).display().to_string();
         let core = cores()[0].to_string();
@@ -240,7 +248,7 @@ impl Bank {
         variables.push(variable("LOADBANK_NVML_LIBRARY", &library));
         variables.push(variable("LOADBANK_FAKE_NVML", &script));
         let program = binaries::path("loadbank-agent");
-        let arguments = owned(&[arguments.as_slice(), &own].concat());
+        let arguments = owned(&[arguments.as_slice(), &own, more].concat());
         let process = Process::start_with(&program, &arguments, &variables, &self.logs, node);
         self.agents.insert(node.to_owned(), process);
     }

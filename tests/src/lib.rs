@@ -28,6 +28,12 @@ pub fn loadbank(arguments: &[&str]) -> std::process::Output {
     output.expect("loadbank can be started")
 }
 
+/// A binary of the product, built first where it is not there.
+#[must_use]
+pub fn binary(name: &str) -> std::path::PathBuf {
+    binaries::path(name)
+}
+
 /// The library of a test double, by the name of its crate (`fake-cuda`).
 #[must_use]
 pub fn double(name: &str) -> std::path::PathBuf {

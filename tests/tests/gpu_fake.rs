@@ -144,3 +144,16 @@ fn the_bench_says_that_there_is_no_gpu() {
     let said = String::from_utf8_lossy(&bench.stderr);
     assert!(said.contains("no GPU: no NVIDIA driver: /nowhere/libcuda.so.1"), "{said}");
 }
+
+#[test]
+fn copies_over_pcie_are_measured_each_way() {
+    let bank = bank("gpus=1");
+    let done = run(&bank, "copy", &[]);
+    let report = done.json();
+    assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
+    let lines = report["measured"].as_array().unwrap();
+    for way in ["copy_to_device_gb_per_s", "copy_from_device_gb_per_s"] {
+        let line = lines.iter().find(|line| line["what"] == way);
+        assert!(line.is_some_and(|line| line["value"].as_f64().unwrap() > 0.0), "{way}: {lines:?}");
+    }
+}

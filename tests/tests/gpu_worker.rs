@@ -198,3 +198,135 @@ fn what_does_not_fit_is_refused_and_says_nothing_bad_of_the_gpu() {
         assert!(failed.text.contains(word), "{script}: {failed:?}");
     }
 }
+
+#[test]
+fn copies_go_both_ways_and_each_way_has_its_rate() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1", 0);
+    let start_ns = worker.load(Kernel::Copy, FULL, 2 * SECOND);
+    worker.until_idle(PATIENCE);
+    assert!(worker.started().unwrap().actual_ns >= start_ns);
+    let windows = worker.windows();
+    let carried: u64 = windows.iter().map(|window| window.cores[0].bytes).sum();
+    let compared: u64 = windows.iter().map(|window| window.cores[0].verified).sum();
+    // A round is 32 MiB each way, and one piece of it is compared.
+    assert!(compared > 4 && carried == compared * (64 << 20), "{carried} {compared}");
+    assert_eq!(worker.mismatches(), Vec::<&v1::WorkerMismatch>::new());
+    let gauges = worker.said.iter().filter_map(|report| match report {
+        Report::Gauges(said) => Some(said.gauges.clone()),
+        _ => None,
+    });
+    let gauges: Vec<v1::WorkerGauge> = gauges.flatten().collect();
+    for way in ["copy_to_device_gb_per_s", "copy_from_device_gb_per_s"] {
+        assert!(gauges.iter().any(|gauge| gauge.name == way && gauge.value > 0.0), "{gauges:?}");
+    }
+}
+
+#[test]
+fn a_bit_that_a_link_turns_is_found_with_its_place() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1 bad_link=0", 0);
+    worker.load(Kernel::Copy, FULL, 4 * SECOND);
+    let wrong = |report: &Report| matches!(report, Report::Mismatch(_));
+    worker.listen(PATIENCE, wrong).unwrap();
+    let wrong = worker.mismatches();
+    assert_eq!((wrong[0].kernel.as_str(), wrong[0].core, wrong[0].injected), ("copy", 3, false));
+    assert!(wrong[0].detail.contains("word at byte 3145768 came back as"), "{}", wrong[0].detail);
+}
+
+#[test]
+fn a_bit_turned_on_purpose_is_found_in_copies_and_marked() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1", 0);
+    let inject = v1::Injection { core: 0, after_blocks: 1, ..v1::Injection::default() };
+    let start_ns = monotonic_ns() + AHEAD_NS;
+    worker.load_at(Kernel::Copy, FULL, start_ns, 4 * SECOND, Some(inject));
+    worker.until_idle(PATIENCE);
+    let wrong = worker.mismatches();
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].injected && wrong[0].detail.contains("(bits 0x10)"), "{wrong:?}");
+}
+
+#[test]
+fn copies_hand_over_to_a_kernel_and_a_drop_ends_them() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1", 0);
+    let first_ns = monotonic_ns() + AHEAD_NS;
+    let second_ns = first_ns + SECOND;
+    worker.load_at(Kernel::Copy, FULL, first_ns, 30 * SECOND, None);
+    worker.load_at(Kernel::FmaF32, FULL, second_ns, 30 * SECOND, None);
+    let fp32 =
+        |report: &Report| matches!(report, Report::Window(window) if window.kernel == "fp32");
+    worker.listen(PATIENCE, fp32).unwrap();
+    worker.load_at(Kernel::Copy, FULL, monotonic_ns(), 30 * SECOND, None);
+    let copy =
+        |report: &Report| matches!(report, Report::Window(window) if window.kernel == "copy");
+    worker.listen(PATIENCE, copy).unwrap();
+    let told_ns = monotonic_ns();
+    worker.tell(Command::Drop(v1::WorkerDrop {}));
+    let idle_ns = worker.until_idle(PATIENCE);
+    assert!(idle_ns - told_ns < 400_000_000, "{} ns", idle_ns - told_ns);
+    assert_eq!(worker.mismatches(), Vec::<&v1::WorkerMismatch>::new());
+}
+
+/// What the worker said of its images.
+fn notes(worker: &GpuWorker) -> String {
+    let note = |report: &Report| match report {
+        Report::Note(note) => Some(note.text.clone()),
+        _ => None,
+    };
+    worker.said.iter().filter_map(note).collect::<Vec<_>>().join("\n")
+}
+
+fn key(worker: &GpuWorker) -> String {
+    let key = |report: &Report| match report {
+        Report::Checksum(checksum) => Some(checksum.key.clone()),
+        _ => None,
+    };
+    worker.said.iter().find_map(key).unwrap_or_default()
+}
+
+#[test]
+fn the_image_for_hopper_is_used_once_it_passed_its_self_test() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1 cc=9.0", 0);
+    worker.load_at(Kernel::Bf16, FULL, monotonic_ns() + 4 * SECOND, SECOND, None);
+    worker.until_idle(PATIENCE);
+    let said = notes(&worker);
+    assert!(said.contains("image hopper passed its self-test on this GPU"), "{said}");
+    assert!(said.contains("kernel bf16 is lb_bf16_sm90a of image hopper (compute_90a)"), "{said}");
+    assert!(key(&worker).starts_with("bf16 hopper seed"), "{}", key(&worker));
+}
+
+#[test]
+fn an_image_that_computes_something_else_is_passed_over_and_the_baseline_heats() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1 cc=9.0 hopper=wrong", 0);
+    worker.load_at(Kernel::Bf16, FULL, monotonic_ns() + 4 * SECOND, SECOND, None);
+    worker.until_idle(PATIENCE);
+    let said = notes(&worker);
+    let words = "image hopper is passed over: its self-test failed: 1 of 16 tiles are not what";
+    assert!(said.contains(words), "{said}");
+    assert!(key(&worker).starts_with("bf16 base seed"), "{}", key(&worker));
+    assert_eq!(worker.mismatches(), Vec::<&v1::WorkerMismatch>::new());
+}
+
+#[test]
+fn an_image_that_hangs_is_passed_over_and_the_baseline_heats() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1 cc=9.0 hopper=hangs", 0);
+    worker.load_at(Kernel::Bf16, FULL, monotonic_ns() + 6 * SECOND, SECOND, None);
+    worker.until_idle(2 * PATIENCE);
+    let said = notes(&worker);
+    assert!(said.contains("its self-test failed: a launch did not end in 2 s"), "{said}");
+    assert!(key(&worker).starts_with("bf16 base seed"), "{}", key(&worker));
+}
+
+#[test]
+fn other_cards_have_no_such_image_and_nothing_is_said_of_it() {
+    let _turn = Bank::new();
+    let mut worker = GpuWorker::start("gpus=1", 0);
+    worker.load(Kernel::Bf16, FULL, SECOND);
+    worker.until_idle(PATIENCE);
+    assert!(!notes(&worker).contains("hopper"), "{}", notes(&worker));
+}

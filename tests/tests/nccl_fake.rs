@@ -10,17 +10,23 @@ use system_tests::{Bank, Done};
 
 /// A bank whose agents have `gpus` GPUs each, in this order.
 fn bank(gpus: &[u32], faults: &str, nccl: &str) -> Bank {
+    let scripts: Vec<String> = gpus.iter().map(|gpus| format!("gpus={gpus}")).collect();
+    bank_of(&scripts, faults, nccl)
+}
+
+/// The same with what the fake drivers follow on each node.
+fn bank_of(scripts: &[String], faults: &str, nccl: &str) -> Bank {
     let mut bank = Bank::new();
     let cuda = system_tests::double("fake-cuda").display().to_string();
     bank.set_agent_env("LOADBANK_CUDA_LIBRARY", &cuda);
     bank.set_agent_env("LOADBANK_NCCL_LIBRARY", nccl);
     bank.set_agent_env("LOADBANK_FAKE_NCCL", faults);
     bank.serve();
-    for (index, gpus) in gpus.iter().enumerate() {
-        bank.set_agent_env("LOADBANK_FAKE_CUDA", &format!("gpus={gpus} id={index}"));
+    for (index, script) in scripts.iter().enumerate() {
+        bank.set_agent_env("LOADBANK_FAKE_CUDA", &format!("{script} id={index}"));
         bank.agent(&format!("n{}", index + 1), 0, &[]);
     }
-    bank.wait_for_agents(gpus.len());
+    bank.wait_for_agents(scripts.len());
     bank
 }
 
@@ -99,5 +105,21 @@ fn without_nccl_the_same_plan_goes_over_tcp_and_what_needs_it_is_refused() {
     assert_eq!(refused.code, Some(1), "{report}");
     let kinds: Vec<_> = report["findings"].as_array().unwrap().iter().map(|f| &f["kind"]).collect();
     assert!(kinds.iter().any(|kind| *kind == "node_lost"), "{kinds:?}");
+    // The agent's own words, not only that it was lost.
+    let words = "all_gather needs GPUs and one version of NCCL on every node";
+    assert!(report["findings"].to_string().contains(words), "{report}");
     assert!(measured(&report, "busbw_all_gather_65536").is_none());
+}
+
+#[test]
+fn a_gpu_that_takes_no_load_is_no_rank() {
+    // Another process holds one of the first node's two.
+    let bank = bank_of(&["gpus=2 full=1".to_owned(), "gpus=1".to_owned()], "", &nccl());
+    let idle = "[[phase]]\nname = \"idle\"\nkind = \"idle\"\nseconds = 3\n";
+    let done = run(&bank, &format!("{idle}{}", phase("all_gather", "nccl", 3)));
+    let report = done.json();
+    // Two ranks share 65536 bytes evenly; three would leave some.
+    let line = measured(&report, "busbw_nccl_all_gather_65536");
+    assert!(line.is_some_and(|line| line["value"].as_f64().unwrap() > 0.0), "{report}");
+    assert!(report["not_measured"].to_string().contains("out of memory"), "{report}");
 }

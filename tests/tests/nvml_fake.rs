@@ -182,3 +182,36 @@ fn without_a_library_the_agent_starts_and_says_what_it_found() {
     assert!(said.contains("no NVIDIA driver"), "{said}");
     assert!(said.contains("GPUs are not measured"), "{said}");
 }
+
+/// A fake NVML numbers its buses from 1: GPU 2 is `0000:03:00`.
+const IN_THE_LOG: &str = "3,1234,98765,-;NVRM: Xid (PCI:0000:03:00): 79, pid='<unknown>', \
+                          name=<unknown>, GPU has fallen off the bus.\n";
+
+#[test]
+fn an_xid_of_the_kernels_log_alone_is_the_gpus_and_one_that_both_tell_is_one() {
+    let mut bank = Bank::new();
+    let _ = bank.write(SCRIPT, "");
+    std::fs::create_dir(bank.folder().join("dev")).unwrap();
+    let log = bank.write("dev/kmsg", "3,1,1,-;NVRM: Xid (PCI:0000:05:00): 48, of long ago\n");
+    bank.serve();
+    let root = bank.folder().display().to_string();
+    bank.gpu_agent_with("n1", SCRIPT, &["--sensor-root", &root]);
+    bank.wait_for_agents(1);
+    let (mut run, watch, id) = bank.begin(&idle(10));
+    watch.wait_for_phase("idle", 2.0);
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+    std::io::Write::write_all(&mut file, IN_THE_LOG.as_bytes()).unwrap();
+    // Both tell this one, of GPU 6; it accuses nobody.
+    let both = "3,1235,98799,-;NVRM: Xid (PCI:0000:07:00): 13, pid=7\n";
+    std::io::Write::write_all(&mut file, both.as_bytes()).unwrap();
+    let _ = bank.write(SCRIPT, "gpu 6 xid 13\n");
+    let report = run.finish(RUN_PATIENCE).json();
+    let error = findings(&report, "device_error", "n1/2");
+    assert_eq!(error.len(), 1, "{report}");
+    assert!(error[0]["evidence"].to_string().contains("Xid 79: GPU fell off the bus"), "{report}");
+    let rows = samples(&bank.run_folder(&id));
+    let told = |device, xid| {
+        rows.iter().filter(|row| row.device == device && row.xid == Some(xid)).count()
+    };
+    assert_eq!((told(2, 79), told(6, 13), told(4, 48)), (1, 1, 0));
+}

@@ -165,6 +165,8 @@ pub enum LoadReport {
     /// The device gives no load any more, with its driver's number; the process ends.
     /// `refused`: it was never loaded, for a reason around it rather than in it.
     Failed { at_ns: u64, code: i32, text: String, refused: bool },
+    /// What the load itself measured of its device.
+    Gauges { at_ns: u64, gauges: Vec<(Gauge, f64)> },
     /// Free-standing information, such as a kernel path that was passed over.
     Note { at_ns: u64, text: String },
 }

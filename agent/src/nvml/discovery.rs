@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::reading::{Absence, Reading};
 
 use super::card::Card;
+use super::kernel_log::{KernelLog, Place};
 use super::library::Library;
 use super::sensors::GpuSensors;
 use super::status::Status;
 use super::watch::{XidSet, XidWatch};
+use super::xid_doubles::{Source, XidDoubles};
 use crate::hardware::{Device, Sensed};
 use crate::node_facts::parse_core_list;
 
@@ -22,6 +25,8 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(30);
 const CARD_PATIENCE: Duration = Duration::from_secs(10);
 /// More than any node has.
 const CARDS_MAX: u32 = 64;
+/// What is said of a card whose Xids NVML does not tell.
+const NO_EVENTS: &str = "xid by NVML's events";
 /// The lowest compute capability that our images run on.
 const CAPABILITY_LEAST: (i32, i32) = (8, 0);
 
@@ -32,6 +37,7 @@ pub(crate) struct Gpu {
     pub(crate) refusal: Option<String>,
     pub(crate) sensors: GpuSensors,
     handle: usize,
+    place: Option<Place>,
     /// What it does not have.
     lacks: Vec<(&'static str, Absence)>,
 }
@@ -43,18 +49,34 @@ pub(crate) struct Gpus {
     /// What is not measured, in words with the kind of reason.
     pub(crate) missing: Vec<(String, Absence)>,
     watch: Option<XidWatch>,
+    log: Option<KernelLog>,
 }
 
 impl Gpus {
-    /// Begins to wait for Xids.
+    /// Begins to wait for Xids, of NVML and of the kernel's log; what both tell is told once.
     ///
     /// # Errors
-    /// When the thread can't be made.
+    /// When a thread can't be made.
     pub(crate) fn watch_xids(
         &mut self,
-        hear: impl Fn(u32, u64, u64) + Send + 'static,
+        hear: impl Fn(u32, u64, u64) + Clone + Send + 'static,
     ) -> std::io::Result<()> {
-        self.watch.take().map_or(Ok(()), |watch| watch.start(hear))
+        let doubles = Arc::new(Mutex::new(XidDoubles::default()));
+        let from = |source| {
+            let (doubles, hear) = (doubles.clone(), hear.clone());
+            move |device, at_ns, code| {
+                let mut doubles = doubles.lock().unwrap_or_else(PoisonError::into_inner);
+                if doubles.is_new(source, device, code, at_ns) {
+                    hear(device, at_ns, code);
+                }
+            }
+        };
+        if let Some(watch) = self.watch.take() {
+            watch.start(from(Source::Events))?;
+        }
+        let Some(log) = self.log.take() else { return Ok(()) };
+        let places = self.gpus.iter().filter_map(|gpu| Some((gpu.place?, gpu.device.index)));
+        log.start(places.collect(), from(Source::KernelLog))
     }
 }
 
@@ -80,6 +102,10 @@ pub(crate) fn discover(library: Option<&Path>, root: &Path, cores: &[u32]) -> Gp
         let why = format!("throttle counters: driver version `{}` has no number", library.driver);
         found.missing.push((why, Absence::Failed));
     }
+    match KernelLog::open(root) {
+        Ok(log) => found.log = Some(log),
+        Err(why) => found.missing.push(("xids of the kernel's log".to_owned(), why)),
+    }
     look_at_cards(&library, root, cores, &mut found);
     found
 }
@@ -93,11 +119,13 @@ fn look_at_cards(library: &Arc<Library>, root: &Path, cores: &[u32], found: &mut
         }
     };
     let xids = XidSet::new(library);
+    let log_seen_ns = found.log.as_ref().map(KernelLog::seen_ns);
     let looks: Vec<(u32, Receiver<Result<Gpu, String>>)> = (0..count)
         .map(|index| {
             let (library, xids) = (library.clone(), xids.as_ref().ok().cloned());
             let (root, cores) = (root.to_owned(), cores.to_vec());
-            let look = move || look_at(&library, xids.as_ref(), index, &root, &cores);
+            let log = log_seen_ns.clone();
+            let look = move || look_at(&library, (xids.as_ref(), log), index, &root, &cores);
             (index, within(&format!("gpu-{index}"), look))
         })
         .collect();
@@ -121,7 +149,7 @@ fn look_at_cards(library: &Arc<Library>, root: &Path, cores: &[u32], found: &mut
 /// One card. Its device keeps the card's number even where another is sick.
 fn look_at(
     library: &Arc<Library>,
-    xids: Option<&XidSet>,
+    (xids, log_seen_ns): (Option<&XidSet>, Option<Arc<AtomicU64>>),
     index: u32,
     root: &Path,
     cores: &[u32],
@@ -139,14 +167,17 @@ fn look_at(
     let watched = xids.and_then(|xids| xids.register(&card).ok());
     let refusal = refusal(&card);
     let handle = card.handle as usize;
+    let place = card.place().ok();
     let is_watched = watched.is_some();
-    let mut sensors = GpuSensors::new(card, watched.unwrap_or_default());
+    // Without its address no line of the log is its own.
+    let log_seen_ns = log_seen_ns.filter(|_| place.is_some());
+    let mut sensors = GpuSensors::new(card, watched.unwrap_or_default().and_log(log_seen_ns));
     let mut lacks = absences(&sensors.read());
     sensors.begin_anew();
     if !is_watched {
-        lacks.push(("xid", Absence::Failed));
+        lacks.push((NO_EVENTS, Absence::Failed));
     }
-    Ok(Gpu { device, refusal, sensors, handle, lacks })
+    Ok(Gpu { device, refusal, sensors, handle, place, lacks })
 }
 
 /// What a first look did not see. "Not yet" is no lack.
@@ -228,7 +259,7 @@ fn lacks(gpus: &[Gpu]) -> Vec<(String, Absence)> {
 fn watch(xids: Result<XidSet, Status>, found: &mut Gpus) {
     match xids {
         Ok(xids) => {
-            let is_watched = |gpu: &&Gpu| gpu.lacks.iter().all(|(what, _)| *what != "xid");
+            let is_watched = |gpu: &&Gpu| gpu.lacks.iter().all(|(what, _)| *what != NO_EVENTS);
             let watched = found.gpus.iter().filter(is_watched);
             let devices = watched.map(|gpu| (gpu.handle, gpu.device.index)).collect();
             found.watch = Some(XidWatch { xids, devices });

@@ -12,9 +12,11 @@ mod discovery;
 mod energy;
 mod fields;
 mod health;
+mod kernel_log;
 mod library;
 mod sensors;
 mod status;
 mod watch;
+mod xid_doubles;
 
 pub(crate) use discovery::{Gpus, discover};

@@ -27,13 +27,26 @@ pub(super) struct Watched {
     /// When the latest wait of the thread ended; 0 before the first.
     seen_ns: Arc<AtomicU64>,
     registered: bool,
+    /// The same of the kernel's log, where it is followed.
+    log_seen_ns: Option<Arc<AtomicU64>>,
 }
 
 impl Watched {
-    pub(super) fn is_alive(&self) -> bool {
-        let seen_ns = self.seen_ns.load(Ordering::Relaxed);
-        self.registered && seen_ns > 0 && monotonic_ns().saturating_sub(seen_ns) < WATCHED_NS
+    /// With the kernel's log as a second source.
+    pub(super) fn and_log(self, log_seen_ns: Option<Arc<AtomicU64>>) -> Self {
+        Self { log_seen_ns, ..self }
     }
+
+    /// Whether either source is heard.
+    pub(super) fn is_alive(&self) -> bool {
+        let events = self.registered && is_fresh(&self.seen_ns);
+        events || self.log_seen_ns.as_deref().is_some_and(is_fresh)
+    }
+}
+
+fn is_fresh(seen_ns: &AtomicU64) -> bool {
+    let seen_ns = seen_ns.load(Ordering::Relaxed);
+    seen_ns > 0 && monotonic_ns().saturating_sub(seen_ns) < WATCHED_NS
 }
 
 /// The event set. Cards register with it from threads of their own: a sick one may hang.
@@ -68,7 +81,7 @@ impl XidSet {
             .check()?,
             Err(_) => return Err(Status::NO_FUNCTION),
         }
-        Ok(Watched { seen_ns: self.seen_ns.clone(), registered: true })
+        Ok(Watched { seen_ns: self.seen_ns.clone(), registered: true, log_seen_ns: None })
     }
 }
 

@@ -310,6 +310,7 @@ impl Supervisor {
         let text = format!("device {device} dropped: {why}");
         tracing::warn!("{text}");
         self.record_event(kind, Some(device), text);
+        self.leave_nccl(device);
         if why.ends_the_run() || !left {
             let tripped = v1::Tripped { run_id, device, why: why.to_string() };
             self.say(v1::agent_message::Kind::Tripped(tripped));

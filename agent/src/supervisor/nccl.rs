@@ -8,6 +8,7 @@ use proto::v1::worker_command::Kind as Command;
 use super::Supervisor;
 use super::run::TimedPhase;
 use crate::clock::monotonic_ns;
+use crate::hardware::Device;
 use crate::lease::Heat;
 use crate::worker::Slot;
 
@@ -28,11 +29,9 @@ impl Supervisor {
     pub(super) fn open_nccl(&mut self, arm: &v1::Arm) -> Result<(), String> {
         // Those of attempts that never got their GO.
         self.workers.retain(|slot, worker| !matches!(slot, Slot::Nccl(_)) || !worker.idle);
-        let gpus: Vec<String> =
-            self.parts.devices.iter().filter_map(|device| device.uuid.clone()).collect();
-        if gpus.is_empty() {
-            return Err("the collective runs over NCCL, and this node has no GPU".to_owned());
-        }
+        let gpus = self.usable_gpus();
+        let counted = arm.peers.iter().find(|peer| peer.node == self.parts.node);
+        fits(gpus.len(), self.gpus().count(), counted.map_or(0, |peer| peer.gpus as usize))?;
         let cores: Vec<u32> =
             self.parts.devices.iter().flat_map(|d| d.cores.iter().copied()).collect();
         let slot = Slot::Nccl(arm.attempt);
@@ -44,6 +43,40 @@ impl Supervisor {
             run.nccl_owed = Some(arm.attempt);
         }
         Ok(())
+    }
+
+    fn gpus(&self) -> impl Iterator<Item = &Device> {
+        self.parts.devices.iter().filter(|device| device.uuid.is_some())
+    }
+
+    /// UUIDs of the GPUs that can be ranks: a refused one is somebody else's, one that the guard
+    /// dropped or whose driver gave up would hang all others.
+    pub(super) fn usable_gpus(&self) -> Vec<String> {
+        let out = |device: u32| match &self.run {
+            Some(run) => run.is_out(device),
+            None => self.parts.refusals.contains_key(&device),
+        };
+        let usable = self.gpus().filter(|device| !out(device.index));
+        usable.filter_map(|device| device.uuid.clone()).collect()
+    }
+
+    /// A GPU is out of this run: a communicator that it is a rank of has no use any more. The
+    /// coordinator counts anew with the next status, which goes out at once.
+    pub(super) fn leave_nccl(&mut self, device: u32) {
+        if !self.gpus().any(|gpu| gpu.index == device) {
+            return;
+        }
+        self.status_at_ns = 0;
+        if !self.workers.keys().any(|slot| matches!(slot, Slot::Nccl(_))) {
+            return;
+        }
+        self.stop_nccl();
+        let text = format!("device {device} is out: this node leaves the collective over NCCL");
+        self.record_event(EventKind::Note, None, text.clone());
+        // Its process will not answer any more, and the others wait for our READY.
+        if self.run.as_mut().is_some_and(|run| run.nccl_owed.take().is_some()) {
+            self.answer_pending_arm(Some(text));
+        }
     }
 
     /// NCCL and the GPUs are open, or never will be.
@@ -85,6 +118,10 @@ impl Supervisor {
             nccl_id,
         };
         let slot = Slot::Nccl(arm.attempt);
+        if !self.workers.contains_key(&slot) {
+            let text = "NCCL's process ended before GO: no collective".to_owned();
+            self.record_event(EventKind::Note, None, text);
+        }
         self.tell(slot, Command::Traffic(order));
         if let Some(worker) = self.workers.get_mut(&slot) {
             worker.idle = false;
@@ -102,6 +139,37 @@ impl Supervisor {
                 worker.kill_at_ns =
                     Some(worker.kill_at_ns.map_or(kill_at_ns, |at| at.min(kill_at_ns)));
             }
+        }
+    }
+}
+
+/// Whether as many GPUs can be ranks as all ranks were told, of all that are here.
+fn fits(usable: usize, all: usize, told: usize) -> Result<(), String> {
+    match (usable, all) {
+        (_, 0) => Err("the collective runs over NCCL, and this node has no GPU".to_owned()),
+        (0, all) => Err(format!(
+            "the collective runs over NCCL, and none of this node's {all} GPUs can be a rank: \
+             see its warnings"
+        )),
+        (usable, _) if usable != told => Err(format!(
+            "the ranks were told {told} GPUs of this node, and {usable} can be ranks: one fell \
+             out meanwhile"
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_all_ranks_were_told_opens_a_communicator() {
+        assert_eq!(fits(2, 3, 2), Ok(()));
+        for ((usable, all, told), words) in
+            [((0, 0, 0), "no GPU"), ((0, 2, 2), "none of this node's 2"), ((1, 2, 2), "fell out")]
+        {
+            assert!(fits(usable, all, told).is_err_and(|why| why.contains(words)), "{words}");
         }
     }
 }

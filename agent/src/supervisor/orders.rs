@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use model::id::RunId;
-use model::load::Kernel;
 use model::record::EventKind;
 use proto::v1;
 use proto::v1::worker_command::Kind as Command;
@@ -143,7 +142,8 @@ impl Supervisor {
             Ok(address) => (true, String::new(), address),
             Err(why) => (false, why, String::new()),
         };
-        let prepared = v1::Prepared { run_id, ok, why, data_address, warnings };
+        let usable_gpus = Some(self.usable_gpus().len() as u32);
+        let prepared = v1::Prepared { run_id, ok, why, data_address, warnings, usable_gpus };
         self.say(v1::agent_message::Kind::Prepared(prepared));
     }
 
@@ -516,9 +516,6 @@ fn refused_load(arm: &v1::Arm, devices: &[Device]) -> Option<String> {
         Ok(load) => load,
         Err(error) => return Some(error.to_string()),
     };
-    if kernel == Kernel::Copy {
-        return Some("kernel copy is not built yet: no device can run it".to_owned());
-    }
     if devices.is_empty() {
         return Some("every device of this node is refused: see its warnings".to_owned());
     }

@@ -1,8 +1,10 @@
 //! What is recorded: reports of workers and samplers become batches in the spool.
 
+use model::gauge::Gauge;
 use model::id::RunId;
 use model::load::Kernel;
-use model::record::{Checksum, Event as Happening, EventKind, Record, Sample, Start, Work};
+use model::reading::Reading;
+use model::record::{Checksum, Event as Happening, EventKind, Health, Record, Sample, Start, Work};
 use proto::convert::record_from_wire;
 use proto::v1;
 
@@ -44,6 +46,7 @@ impl Supervisor {
             Some(Kind::Checksum(checksum)) => self.record_checksum(device, checksum),
             Some(Kind::Failed(failed)) => self.record_failure(slot, device, failed),
             Some(Kind::Note(note)) => self.record_event(EventKind::Note, Some(device), note.text),
+            Some(Kind::Gauges(gauges)) => self.record_gauges(device, &gauges),
             // Asked for at start only, before there is a supervisor.
             Some(Kind::Gpus(_)) | None => {}
         }
@@ -106,6 +109,22 @@ impl Supervisor {
         self.spool(&[Record::Work(work)]);
     }
 
+    /// What a load measured of its device by itself.
+    fn record_gauges(&mut self, device: u32, said: &v1::WorkerGauges) {
+        let Some(run) = &self.run else { return };
+        let known = |gauge: &v1::WorkerGauge| {
+            Some((Gauge::from_word(&gauge.name)?, Reading::Value(gauge.value)))
+        };
+        let health = Health {
+            time_ns: self.parts.clock.tell(said.at_ns),
+            device,
+            // Told at the end of what it measures.
+            phase: run.phase_name(said.at_ns.saturating_sub(1)),
+            gauges: said.gauges.iter().filter_map(known).collect(),
+        };
+        self.spool(&[Record::Health(health)]);
+    }
+
     fn record_mismatch(&mut self, device: u32, mismatch: &v1::WorkerMismatch) {
         let Some(run) = &self.run else { return };
         let happening = Happening {
@@ -140,6 +159,10 @@ impl Supervisor {
         if let Some(mut worker) = self.workers.remove(&slot) {
             worker.kill();
         }
+        if let Some(run) = &mut self.run {
+            run.given_up.insert(device);
+        }
+        self.leave_nccl(device);
         self.say_idle_if_stopped();
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Run {
     pub(super) tripped: BTreeSet<u32>,
     /// Devices that are not loaded in this run, and why.
     pub(super) refused: BTreeMap<u32, String>,
+    /// Devices whose own process gave them up: their driver failed, or would not have them.
+    pub(super) given_up: BTreeSet<u32>,
     /// Why a stop was asked for; Idle is owed until it is said.
     pub(super) stopping: Option<String>,
     pub(super) idle_said: bool,
@@ -66,6 +68,7 @@ impl Run {
             phases: VecDeque::new(),
             tripped: BTreeSet::new(),
             refused: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             stopping: None,
             idle_said: false,
             finishing: false,
@@ -79,6 +82,13 @@ impl Run {
 
     pub(super) fn id(&self) -> &str {
         &self.prepare.run_id
+    }
+
+    /// Whether a device takes no part any more, for whatever reason.
+    pub(super) fn is_out(&self, device: u32) -> bool {
+        self.tripped.contains(&device)
+            || self.given_up.contains(&device)
+            || self.refused.contains_key(&device)
     }
 
     pub(super) fn stop_asked(&mut self, why: String) {

@@ -57,6 +57,7 @@ impl Supervisor {
             errors: self.last_work.values().map(|work| work.errors).sum(),
             devices_heating: heating as u32,
             scale: self.run.as_ref().map(|run| run.scale.target()),
+            usable_gpus: self.run.as_ref().map(|_| self.usable_gpus().len() as u32),
         };
         self.say(v1::agent_message::Kind::Status(status));
     }

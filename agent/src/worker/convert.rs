@@ -1,5 +1,6 @@
 //! Pipe messages to and from the hardware port.
 
+use model::gauge::Gauge;
 use proto::convert::{ConvertError, load_from_wire};
 use proto::v1;
 
@@ -55,6 +56,14 @@ pub(super) fn load_report(report: LoadReport) -> v1::WorkerReport {
         }
         LoadReport::Failed { at_ns, code, text, refused } => {
             Kind::Failed(v1::WorkerFailed { at_ns, code, text, refused })
+        }
+        LoadReport::Gauges { at_ns, gauges } => {
+            let gauge = |(gauge, value): (Gauge, f64)| v1::WorkerGauge {
+                name: gauge.word().to_owned(),
+                value,
+            };
+            let gauges = gauges.into_iter().map(gauge).collect();
+            Kind::Gauges(v1::WorkerGauges { at_ns, gauges })
         }
         LoadReport::Note { at_ns, text } => Kind::Note(v1::WorkerNote { at_ns, text }),
     };

@@ -1,5 +1,6 @@
 //! The worker's end: commands from standard input, reports to standard output.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,6 +15,7 @@ use crate::fabric::Fabric;
 use crate::fabric::endpoint::EndpointConfig;
 use crate::fabric::tcp::TcpFabric;
 use crate::hardware::cpu::CpuHardware;
+use crate::hardware::cuda::self_test::Tester;
 use crate::hardware::{Device, Hardware, LoadCommand, LoadReport, Sensed, cuda};
 
 /// A GPU's worker that is told to go gets this long for its last launches.
@@ -40,8 +42,11 @@ pub struct WorkerOptions {
     /// Say which GPUs are here, and end.
     #[arg(long, conflicts_with_all = ["fabric", "device", "nccl"])]
     pub which_gpus: bool,
+    /// Test the images of one GPU that need a test, and end.
+    #[arg(long, conflicts_with_all = ["fabric", "device", "nccl"], requires = "gpu")]
+    pub self_test: bool,
     /// Cores that belong to the device, such as 0-3,8.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "self_test", default_value = "")]
     pub cores: String,
 }
 
@@ -52,6 +57,9 @@ pub struct WorkerOptions {
 pub fn run(options: &WorkerOptions) -> anyhow::Result<()> {
     if options.which_gpus {
         return say_gpus();
+    }
+    if options.self_test {
+        return test_images(&options.gpu);
     }
     let cores = crate::node_facts::parse_core_list(&options.cores)?;
     if options.fabric {
@@ -96,10 +104,35 @@ fn run_gpu(uuid: &str) -> anyhow::Result<()> {
         std::thread::sleep(LEAVE_TIME);
         end_at_once(0);
     })?;
+    let tester = tester();
     run_device(
-        |commands, reports| cuda::run(&cuda::library(), uuid, &commands, &reports),
+        |commands, reports| {
+            cuda::run(&cuda::library(), uuid, tester.as_ref(), &commands, &reports);
+        },
         commands,
     )?;
+    end_at_once(0)
+}
+
+/// This very program, up to where a worker's own arguments begin.
+fn tester() -> Option<Tester> {
+    let program = std::env::current_exe().ok()?;
+    let all: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let own = all.iter().position(|argument| argument == "worker")?;
+    Some(Tester { program, before: all[..=own].to_vec() })
+}
+
+/// Exit code 0 when every image may be used; otherwise a line says why not.
+fn test_images(gpus: &[String]) -> anyhow::Result<()> {
+    let library = cuda::library();
+    for uuid in gpus {
+        if let Err(why) = cuda::self_test::run(&library, uuid) {
+            let mut out = io::stdout().lock();
+            writeln!(out, "failed: {why}")?;
+            out.flush()?;
+            end_at_once(1)
+        }
+    }
     end_at_once(0)
 }
 

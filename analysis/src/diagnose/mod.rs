@@ -12,6 +12,7 @@ mod devices;
 mod fleet_shift;
 mod host_io;
 mod instrument;
+mod links;
 mod load_spread;
 mod node_lost;
 pub(crate) mod not_measured;
@@ -26,11 +27,12 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 15] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 16] = [
     building::testify,
     devices::testify,
     fleet_shift::testify,
     host_io::testify,
+    links::testify,
     sdc::testify,
     vote::testify,
     silent::testify,

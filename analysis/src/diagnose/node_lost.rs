@@ -5,7 +5,7 @@
 //! network went away. A node that did not come back says neither.
 
 use model::NodeName;
-use model::facts::NodeLoss;
+use model::facts::{LossReason, NodeLoss};
 use model::finding::{Blame, Finding, FindingKind, Members, Severity, Standing, Suspect};
 
 use super::{draft, phase_name, some_nic};
@@ -37,12 +37,21 @@ fn found(case: &Case, node: &NodeName, loss: &NodeLoss) -> Finding {
     let mut finding = draft(FindingKind::NodeLost, Blame::Host, standing, node_suspect(node));
     let when = utc(loss.at_unix_ns).unwrap_or_else(|| "an unknown time".to_owned());
     let back = if loss.returned { "it came back" } else { "it did not come back" };
+    // Silence has nothing to add to its reason.
+    let silent = matches!(loss.reason, LossReason::LeaseExpired | LossReason::SessionLost);
+    let said = match loss.why.as_str() {
+        why if why.is_empty() || silent => String::new(),
+        why => format!(" ({why})"),
+    };
     finding.evidence.push(format!(
-        "{when}, {}: {}; {back} before the run ended",
+        "{when}, {}: {}{said}; {back} before the run ended",
         phase_name(&loss.phase),
         loss.reason.words()
     ));
-    let (line, rivals, action, experiment) = explanation(&boot(case, node, loss), node);
+    let (line, rivals, action, experiment) = match loss.reason {
+        LossReason::Refused => refusal(node),
+        _ => explanation(&boot(case, node, loss), node),
+    };
     finding.evidence.push(line.to_owned());
     finding.cannot_exclude = rivals;
     finding.action = action;
@@ -57,6 +66,16 @@ fn found(case: &Case, node: &NodeName, loss: &NodeLoss) -> Finding {
         ));
     }
     finding
+}
+
+/// It answered: neither power nor network took it away.
+fn refusal(node: &NodeName) -> (&'static str, Vec<Suspect>, String, String) {
+    (
+        "the agent answered, and gave this reason: neither power nor network took the node away",
+        Vec::new(),
+        format!("mend what {node} gives as its reason, or leave it out of such a phase"),
+        format!("run the same phase again with {node} mended"),
+    )
 }
 
 fn explanation(boot: &Boot, node: &NodeName) -> (&'static str, Vec<Suspect>, String, String) {

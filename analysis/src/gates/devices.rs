@@ -101,6 +101,24 @@ pub(super) fn xids(case: &Case) -> Found {
     if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
 }
 
+/// NVLinks that are there and down, of devices that have any that is up: without one the card
+/// has no bridge, and nothing to fail.
+pub(super) fn nvlinks_down(case: &Case) -> Found {
+    let mut values = Vec::new();
+    for device in case.devices() {
+        let phases = case.device(&device).into_iter().flat_map(|phases| phases.values());
+        let most = |gauge: Gauge| {
+            let ranges = phases.clone().filter_map(move |seen| seen.gauges.get(&gauge));
+            ranges.map(|(_, most)| *most).reduce(f64::max)
+        };
+        let up = most(Gauge::NvlinkActive).is_some_and(|up| up > 0.0);
+        let down = most(Gauge::NvlinkInactive).filter(|_| up);
+        values.extend(down.map(|down| Value::new(device_suspect(&device), down)));
+    }
+    let why = "no device told of an NVLink that is up";
+    if values.is_empty() { Err(why.to_owned()) } else { Ok(values) }
+}
+
 /// Whether Xids of a device were waited for whenever its agent said anything of its health.
 fn was_watched(case: &Case, key: &DeviceKey) -> bool {
     let node = case.seen.nodes.get(&NodeName(key.node.clone()));
@@ -158,7 +176,8 @@ fn work_ratios(case: &Case, which: impl Fn(Kernel) -> bool) -> Vec<Value> {
 const FEW: &str = "fewer than four like devices reported";
 
 pub(super) fn memory_ratio(case: &Case) -> Found {
-    let values = work_ratios(case, Kernel::moves_bytes);
+    let memory = |kernel: Kernel| kernel.moves_bytes() && kernel != Kernel::Copy;
+    let values = work_ratios(case, memory);
     if values.is_empty() {
         return Err(format!("no memory bandwidth was measured, or {FEW}"));
     }

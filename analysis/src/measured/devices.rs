@@ -2,7 +2,7 @@
 
 use model::finding::Suspect;
 use model::report::Measured;
-use model::{DeviceId, Kernel};
+use model::{DeviceId, Gauge, Kernel};
 
 use super::line;
 use crate::case::{Case, device_suspect};
@@ -18,6 +18,7 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
                 for (kernel, work) in &seen.work {
                     lines.extend(rates(&at, phase, *kernel, work));
                 }
+                lines.extend(copies(&at, phase, seen));
                 lines.extend(duty(&at, phase, seen));
                 lines.extend(sensors(&at, phase, seen));
             }
@@ -28,12 +29,26 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
 
 /// Medians of the windows at full level.
 fn rates(at: &Suspect, phase: &str, kernel: Kernel, work: &WorkEvidence) -> Option<Measured> {
+    if kernel == Kernel::Copy {
+        // Told for each way by its gauges.
+        return None;
+    }
     if kernel == Kernel::Stream {
         let rate = work.gb_per_s.median()?;
         return Some(line("bandwidth_stream_gb_per_s", at, Some(phase), rate, "GB/s"));
     }
     let what = format!("gflops_{}", kernel.word());
     Some(line(&what, at, Some(phase), work.gflops.median()?, "GFLOP/s"))
+}
+
+/// Copies between host and device: the slowest second of each way.
+fn copies(at: &Suspect, phase: &str, seen: &DevicePhase) -> Vec<Measured> {
+    let ways = [Gauge::CopyToDeviceGbS, Gauge::CopyFromDeviceGbS].into_iter();
+    let line_of = |gauge: Gauge| {
+        let (least, _) = seen.gauges.get(&gauge)?;
+        Some(line(gauge.word(), at, Some(phase), *least, "GB/s"))
+    };
+    ways.filter_map(line_of).collect()
 }
 
 /// Share of the cores' time that was busy, and that was commanded, over all kernels.

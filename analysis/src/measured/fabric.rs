@@ -22,6 +22,13 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
             let what = format!("busbw_{over}{}_{}", key.op.word(), key.bytes);
             lines.push(line(&what, &fleet(), Some(&key.phase), busbw, "GB/s"));
         }
+        if key.over == Transport::Nccl {
+            // By the GPU's own events; one rank alone has these and no bus bandwidth.
+            let mut durations = LatencyHistogram::default();
+            ranks.values().for_each(|rank| durations.merge(&rank.durations));
+            let what = format!("duration_nccl_{}_{}", key.op.word(), key.bytes);
+            lines.extend(percentiles(&what, &fleet(), Some(&key.phase), &durations));
+        }
     }
     for ((pair, phase), transfers) in &case.seen.transfers {
         if let Some(rate) = transfers.gb_per_s.median() {

@@ -20,7 +20,12 @@ fn after(of: impl Fn(&str, f64) -> GpuSample, change: impl FnOnce(&mut Scenario)
             *gpu = Some(Box::new(of(&node.0, second)));
         }
     });
-    let gates = ["power_brake_seconds_most", "ecc_uncorrected_most", "xid_critical_most"];
+    let gates = [
+        "power_brake_seconds_most",
+        "ecc_uncorrected_most",
+        "xid_critical_most",
+        "nvlink_inactive_most",
+    ];
     scenario.policy.gates.extend(gates.map(|name| Gate {
         name: name.to_owned(),
         limit: 0.0,
@@ -166,4 +171,54 @@ fn a_limit_from_outside_is_watched() {
     assert_eq!((short.len(), short[0].standing), (1, Standing::Watch));
     assert!(short[0].evidence[0].contains("700 W"), "{:?}", short[0].evidence);
     assert_eq!(after(sound, health(Gauge::PowerRequestedW, 700.0)).findings, []);
+}
+
+/// Gauges of the first node's device in a phase.
+fn told(phase: &'static str, at_s: i64, gauges: &'static [(Gauge, f64)]) -> impl Fn(&mut Scenario) {
+    move |scenario| {
+        let gauges = gauges.iter().map(|(gauge, value)| (*gauge, Reading::Value(*value)));
+        let (time_ns, phase) = (START_NS + at_s * SECOND, phase.to_owned());
+        let health = Health { time_ns, device: 0, phase, gauges: gauges.collect() };
+        scenario.say(&node(0), Record::Health(health));
+    }
+}
+
+#[test]
+fn a_link_that_rests_at_idle_is_sound_and_a_narrow_one_under_load_is_not() {
+    const NARROW: [(Gauge, f64); 4] = [
+        (Gauge::PcieWidth, 8.0),
+        (Gauge::PcieWidthMax, 16.0),
+        (Gauge::PcieGeneration, 1.0),
+        (Gauge::PcieGenerationMax, 5.0),
+    ];
+    let report = after(sound, told("idle", 1, &NARROW));
+    assert_eq!(report.findings, []);
+    let report = after(sound, told("fp64", 30, &NARROW));
+    let links = found(&report, FindingKind::HostIo);
+    assert_eq!((links.len(), links[0].standing), (1, Standing::Confirmed), "{links:?}");
+    assert!(links[0].evidence[0].contains("8 of 16 lanes"), "{links:?}");
+    assert!(links[0].evidence[1].contains("it may have rested"), "{links:?}");
+}
+
+#[test]
+fn replays_of_before_the_run_accuse_nobody_and_those_of_the_run_do() {
+    let old = told("fp64", 30, &[(Gauge::PcieReplays, 5000.0)]);
+    assert_eq!(after(sound, &old).findings, []);
+    let report = after(sound, |scenario| {
+        old(scenario);
+        told("fp64", 35, &[(Gauge::PcieReplays, 5200.0)])(scenario);
+    });
+    let links = found(&report, FindingKind::HostIo);
+    assert!(links[0].evidence[0].contains("200 replays"), "{links:?}");
+}
+
+#[test]
+fn an_nvlink_that_goes_down_is_the_devices_and_fails_its_gate() {
+    let report = after(sound, |scenario| {
+        told("idle", 1, &[(Gauge::NvlinkActive, 18.0), (Gauge::NvlinkInactive, 0.0)])(scenario);
+        told("fp64", 30, &[(Gauge::NvlinkActive, 17.0), (Gauge::NvlinkInactive, 1.0)])(scenario);
+    });
+    let links = found(&report, FindingKind::DeviceError);
+    assert!(links[0].evidence[0].contains("1 of its NVLinks went down"), "{links:?}");
+    assert_eq!(gate(&report, "nvlink_inactive_most"), (GateOutcome::Fail, Some(1.0)));
 }

@@ -164,6 +164,7 @@ fn a_boot_id_tells_power_from_network() {
                 at_unix_ns: scenario::START_NS,
                 phase: "fp64".to_owned(),
                 reason: LossReason::LeaseExpired,
+                why: String::new(),
                 boot_id_before: Some("a".to_owned()),
                 boot_id_after: after_loss.map(str::to_owned),
                 returned: after_loss.is_some(),
@@ -175,6 +176,26 @@ fn a_boot_id_tells_power_from_network() {
         assert_eq!(found[0].cannot_exclude.len(), rivals);
         assert_eq!(report.verdict, Verdict::NotReady);
     }
+}
+
+#[test]
+fn a_node_that_refused_is_told_with_its_reason_and_nothing_else_is_guessed() {
+    let report = after(3, |s| {
+        let facts = s.facts.nodes.get_mut(&node(2)).unwrap();
+        facts.lost = Some(NodeLoss {
+            at_unix_ns: scenario::START_NS,
+            phase: "fp64".to_owned(),
+            reason: LossReason::Refused,
+            why: "all_gather needs GPUs on every node".to_owned(),
+            boot_id_before: Some("a".to_owned()),
+            boot_id_after: None,
+            returned: false,
+        });
+    });
+    let found = of_kind(&report, FindingKind::NodeLost);
+    assert!(found[0].evidence[0].contains("(all_gather needs GPUs on every node)"), "{found:?}");
+    assert!(found[0].evidence[1].contains("neither power nor network"), "{found:?}");
+    assert!(found[0].cannot_exclude.is_empty());
 }
 
 #[test]
@@ -192,6 +213,7 @@ fn a_failed_transfer_is_the_hosts_unless_a_lost_node_explains_it() {
             at_unix_ns: scenario::START_NS,
             phase: "pairs".to_owned(),
             reason: LossReason::SessionLost,
+            why: String::new(),
             boot_id_before: None,
             boot_id_after: None,
             returned: false,

@@ -23,9 +23,11 @@ pub(crate) struct NcclMember {
 }
 
 impl NcclMember {
-    pub(crate) fn of(hello: &v1::Hello) -> Self {
+    /// `usable`: the GPUs that the agent would make ranks of, where it says so.
+    pub(crate) fn of(hello: &v1::Hello, usable: Option<u32>) -> Self {
         let gpus = hello.devices.iter().filter(|device| !device.uuid.is_empty()).count();
-        Self { version: hello.nccl_version, gpus: u32::try_from(gpus).unwrap_or(0) }
+        let all = u32::try_from(gpus).unwrap_or(0);
+        Self { version: hello.nccl_version, gpus: usable.map_or(all, |usable| usable.min(all)) }
     }
 }
 

@@ -8,6 +8,7 @@ use model::plan::Plan;
 use model::site::Site;
 use proto::v1;
 
+use super::active::NcclMember;
 use super::agent::send;
 use super::{Active, Hall, Inner, SubmitError};
 use crate::budget::{Draws, Held, NodeNow, Reading, budgets, check};
@@ -251,6 +252,12 @@ impl Hall {
             // One reading may be a sensor's slip.
             let peak = inner.peaks.entry(node.to_owned()).or_insert(0.0);
             *peak = peak.max(watts.min(before));
+        }
+        if let Some(active) = inner.active.as_mut().filter(|run| run.run == status.run_id)
+            && let (Some(usable), Some(member)) = (status.usable_gpus, active.nccl.get_mut(node))
+        {
+            // One that fell out is no rank of the next communicator.
+            *member = NcclMember::of(&agent.hello, Some(usable));
         }
         agent.status = Some(status);
     }

@@ -332,7 +332,9 @@ impl Hall {
         let event = match kind {
             Kind::Prepared(prepared) => {
                 active.data_addresses.insert(name.clone(), prepared.data_address);
-                let member = inner.agents.get(node).map(|agent| NcclMember::of(&agent.hello));
+                let usable = prepared.usable_gpus;
+                let agent = inner.agents.get(node);
+                let member = agent.map(|agent| NcclMember::of(&agent.hello, usable));
                 active.nccl.extend(member.map(|member| (name.clone(), member)));
                 for text in prepared.warnings {
                     let entry = JournalEntry::Warning { node: name.clone(), text };

@@ -222,6 +222,8 @@ pub struct RunMachine {
     lost_after_ns: i64,
     /// Nobody has released the load yet: phases that heat wait.
     heat_waits: bool,
+    /// Who was lost last, and why, in words.
+    last_loss: Option<String>,
 }
 
 impl Member {
@@ -278,6 +280,7 @@ impl RunMachine {
             ramp_ns,
             lost_after_ns,
             heat_waits: false,
+            last_loss: None,
         }
     }
 
@@ -350,7 +353,7 @@ impl RunMachine {
                 self.seen(&node, now_ns);
                 match (ok, self.members.get_mut(&node)) {
                     (true, Some(member)) => member.prepared = true,
-                    _ => self.lose(&node, LossReason::NotReady, why, actions),
+                    _ => self.lose(&node, LossReason::Refused, why, actions),
                 }
             }
             Event::Ready { node, phase, attempt, ok, why } => {
@@ -402,7 +405,7 @@ impl RunMachine {
         if ok {
             arming.waiting.remove(node);
         } else {
-            self.lose(node, LossReason::NotReady, why, actions);
+            self.lose(node, LossReason::Refused, why, actions);
         }
     }
 
@@ -573,7 +576,10 @@ impl RunMachine {
         if left * 2 >= self.members.len() && left > 0 {
             return false;
         }
-        let why = format!("{left} of {} nodes are left, fewer than half", self.members.len());
+        let mut why = format!("{left} of {} nodes are left, fewer than half", self.members.len());
+        if let Some(last) = &self.last_loss {
+            why.push_str(&format!("; the last: {last}"));
+        }
         self.stop(now_ns, false, why.clone(), End::Failed { why }, actions);
         true
     }
@@ -615,6 +621,7 @@ impl RunMachine {
         if let Some(arming) = &mut self.arming {
             arming.waiting.remove(node);
         }
+        self.last_loss = Some(format!("{node}, {why}"));
         actions.push(Action::Lost { node: node.to_owned(), reason, why });
     }
 

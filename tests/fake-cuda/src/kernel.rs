@@ -9,7 +9,7 @@ use model::load::Kernel;
 
 use crate::image::{Flaw, Launch, NO_PLACE, reference};
 use crate::monotonic_ns;
-use crate::script::{Place, script};
+use crate::script::{Hopper, Place, script};
 
 /// A launch of one iteration (an anchor) computes what the CPU reference says; a full one
 /// would take a CPU minutes and gives other numbers that are as deterministic.
@@ -27,13 +27,16 @@ const WRONG_TILE: u32 = 5;
 pub(crate) enum Entry {
     Fill,
     Load(Kernel),
+    /// `lb_bf16_sm90a`: what it computes of exact operands is another order of sums.
+    Warpgroups,
 }
 
 impl Entry {
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "lb_fill" => Self::Fill,
-            "lb_bf16" | "lb_bf16_sm90a" => Self::Load(Kernel::Bf16),
+            "lb_bf16" => Self::Load(Kernel::Bf16),
+            "lb_bf16_sm90a" => Self::Warpgroups,
             "lb_int8" => Self::Load(Kernel::Int8),
             "lb_fp32" => Self::Load(Kernel::FmaF32),
             "lb_fp64" => Self::Load(Kernel::FmaF64),
@@ -52,7 +55,8 @@ impl Entry {
 /// The addresses of `launch` must be those of live memory, as large as the contract says.
 pub(crate) unsafe fn run(place: Place, entry: Entry, launch: &Launch) -> Result<(), i32> {
     let script = script();
-    if script.hang == Some(place) {
+    let hopper = if entry == Entry::Warpgroups { script.hopper } else { Hopper::Right };
+    if script.hang == Some(place) || hopper == Hopper::Hangs {
         loop {
             std::thread::park();
         }
@@ -73,6 +77,7 @@ pub(crate) unsafe fn run(place: Place, entry: Entry, launch: &Launch) -> Result<
     let cut = monotonic_ns() < end_ns;
     let exact = match entry {
         Entry::Load(kernel) if short => exact(kernel, launch),
+        Entry::Warpgroups if short => reference::bf16_integers_hopper(launch),
         _ => Vec::new(),
     };
     for tile in 0..launch.tiles {
@@ -106,6 +111,7 @@ fn hash(place: Place, entry: Entry, launch: &Launch, tile: u32, exact: Option<u6
     let kind = match entry {
         Entry::Fill => 0,
         Entry::Load(kernel) => 1 + kernel as u64,
+        Entry::Warpgroups => 100,
     };
     let any = [kind, u64::from(launch.seed), u64::from(launch.iterations), u64::from(tile)];
     let plain = exact.unwrap_or_else(|| {
@@ -117,6 +123,8 @@ fn hash(place: Place, entry: Entry, launch: &Launch, tile: u32, exact: Option<u6
     let injected = launch.inject_kind != 0 && launch.inject_tile == tile;
     let faulty = tile == WRONG_TILE
         && (script.flip == Some(place) || (script.wrong == Some(place.gpu) && !short));
+    let spoiled = entry == Entry::Warpgroups && script.hopper == Hopper::Wrong && tile == 0;
+    let plain = plain ^ (u64::from(spoiled) << 33);
     plain ^ (u64::from(injected) << 17) ^ (u64::from(faulty) << 40)
 }
 

@@ -31,8 +31,12 @@ const MULTIPROCESSORS: c_int = 16;
 const MEMORY_BYTES: usize = 8 << 30;
 /// Free memory of a GPU that another process holds.
 const CROWDED_BYTES: usize = 100 << 20;
-/// Larger allocations are reserved and never touched.
-const TOUCHED_BYTES_MAX: usize = 1 << 20;
+/// Larger allocations are reserved and never touched. Copies of the load are that large.
+const TOUCHED_BYTES_MAX: usize = 32 << 20;
+
+/// Results of launches are smaller: a bad link spoils copies of the load only, in this byte.
+const LINK_BYTES: usize = 8 << 20;
+const BAD_BYTE: u64 = (3 << 20) + 40;
 
 type Handle = *mut c_void;
 
@@ -124,7 +128,8 @@ extern "C" fn cuDeviceGetName(name: *mut c_char, len: c_int, device: c_int) -> i
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetUuid(uuid: *mut [u8; 16], device: c_int) -> i32 {
-    let mut bytes = [0xFA; 16];
+    let filling = if script().plain { 0 } else { 0xFA };
+    let mut bytes = [filling; 16];
     (bytes[0], bytes[15]) = (script().id, device as u8);
     put(uuid, bytes)
 }
@@ -236,6 +241,9 @@ extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: Handle, bytes: usize, stream: 
 extern "C" fn cuMemcpyDtoHAsync_v2(to: Handle, from: u64, bytes: usize, stream: Handle) -> i32 {
     unless_sick(|| {
         behind::<Stream>(stream).copy(to as u64, from, bytes);
+        if script().bad_link == Some(CURRENT.load(Ordering::Acquire)) && bytes >= LINK_BYTES {
+            behind::<Stream>(stream).flip(to as u64 + BAD_BYTE);
+        }
         SUCCESS
     })
 }

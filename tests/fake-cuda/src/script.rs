@@ -15,6 +15,14 @@ pub(crate) struct Place {
     pub(crate) launch: u64,
 }
 
+/// How the kernel for Hopper behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hopper {
+    Right,
+    Wrong,
+    Hangs,
+}
+
 /// The script.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
@@ -22,9 +30,11 @@ pub(crate) struct Script {
     pub(crate) gpus: i32,
     /// `id=3`: first byte of the UUIDs, so that nodes have GPUs of their own.
     pub(crate) id: u8,
+    /// `plain=1`: UUIDs as the fake NVML gives them.
+    pub(crate) plain: bool,
     /// `launch_us=1500`: length of a full launch.
     pub(crate) launch_us: u64,
-    /// `cc=9.0`
+    /// `cc=9.0`; unasked 8.0, whose image needs no self-test.
     pub(crate) capability: (i32, i32),
     /// `init=12345`: what cuInit answers.
     pub(crate) init: i32,
@@ -42,6 +52,10 @@ pub(crate) struct Script {
     pub(crate) fail: Option<(Place, i32)>,
     /// `hang=1@5`: a launch never ends.
     pub(crate) hang: Option<Place>,
+    /// `hopper=wrong`, `hopper=hangs`: what the image for Hopper does.
+    pub(crate) hopper: Hopper,
+    /// `bad_link=1`: every large copy from this GPU to the host comes with a turned bit.
+    pub(crate) bad_link: Option<i32>,
     /// `block=1@5`: the call that launches does not return.
     pub(crate) block: Option<Place>,
 }
@@ -57,8 +71,9 @@ fn parse(text: &str) -> Script {
     let mut script = Script {
         gpus: 8,
         id: 0,
+        plain: false,
         launch_us: 1500,
-        capability: (9, 0),
+        capability: (8, 0),
         init: 0,
         ptx: 0,
         mig: None,
@@ -67,6 +82,8 @@ fn parse(text: &str) -> Script {
         flip: None,
         fail: None,
         hang: None,
+        hopper: Hopper::Right,
+        bad_link: None,
         block: None,
     };
     for word in text.split_whitespace() {
@@ -84,6 +101,7 @@ fn apply(script: &mut Script, word: &str) -> Option<()> {
     match key {
         "gpus" => script.gpus = number()?,
         "id" => script.id = value.parse().ok()?,
+        "plain" => script.plain = number()? == 1,
         "launch_us" => script.launch_us = value.parse().ok()?,
         "cc" => {
             let (major, minor) = value.split_once('.')?;
@@ -100,6 +118,9 @@ fn apply(script: &mut Script, word: &str) -> Option<()> {
             script.fail = Some((place(at)?, code.parse().ok()?));
         }
         "hang" => script.hang = Some(place(value)?),
+        "hopper" if value == "wrong" => script.hopper = Hopper::Wrong,
+        "hopper" if value == "hangs" => script.hopper = Hopper::Hangs,
+        "bad_link" => script.bad_link = Some(number()?),
         "block" => script.block = Some(place(value)?),
         _ => return None,
     }

@@ -54,6 +54,7 @@ impl Event {
 enum Work {
     Launch { place: Place, entry: Entry, launch: Box<Launch> },
     Copy { to: u64, from: u64, bytes: usize },
+    Flip { at: u64 },
     Record(Arc<Event>, u64),
     Wait(Arc<Event>, u64),
     Call(HostFunction, u64),
@@ -80,6 +81,11 @@ impl Stream {
 
     pub(crate) fn copy(&self, to: u64, from: u64, bytes: usize) {
         self.push(Work::Copy { to, from, bytes });
+    }
+
+    /// Turns one bit of what was copied before.
+    pub(crate) fn flip(&self, at: u64) {
+        self.push(Work::Flip { at });
     }
 
     pub(crate) fn record(&self, event: Arc<Event>) {
@@ -114,6 +120,10 @@ fn run(work: Work) {
         Work::Copy { to, from, bytes } => {
             // SAFETY: as above; device and host memory are both this process' memory.
             unsafe { std::ptr::copy(from as *const u8, to as *mut u8, bytes) };
+        }
+        Work::Flip { at } => {
+            // SAFETY: a byte of what the copy before it wrote.
+            unsafe { *(at as *mut u8) ^= 0x04 };
         }
         Work::Record(event, record) => event.pass(record),
         Work::Wait(event, record) => event.wait(record),

@@ -104,7 +104,15 @@ fn ecc(kind: c_uint, _counter: c_uint) -> Of<c_ulonglong> {
 }
 
 fn nvlink(link: c_uint) -> Of<c_uint> {
-    Box::new(move |_, _| if link < 18 { Ok(1) } else { Err(NOT_SUPPORTED) })
+    Box::new(move |node, gpu| {
+        let down = node.script.number(gpu, "nvlinks_down").unwrap_or(0);
+        if link < 18 { Ok(c_uint::from(u64::from(link) >= down)) } else { Err(NOT_SUPPORTED) }
+    })
+}
+
+/// What the script says of a link, or what a sound one has.
+fn link(word: &'static str, sound: c_uint) -> Of<c_uint> {
+    of(move |node, gpu| node.script.number(gpu, word).map_or(sound, |number| number as c_uint))
 }
 
 fn margin() -> Of<nvmlMarginTemperature_t> {
@@ -136,10 +144,10 @@ answers! {
     nvmlDeviceGetTotalEnergyConsumption() -> c_ulonglong =
         || of(|node, gpu| node.counted(gpu).millijoules as c_ulonglong);
     nvmlDeviceGetCurrentClocksEventReasons() -> c_ulonglong = || of(Node::mask);
-    nvmlDeviceGetPcieReplayCounter() -> c_uint = || of(|_, _| 0);
-    nvmlDeviceGetCurrPcieLinkGeneration() -> c_uint = || of(|_, _| 5);
+    nvmlDeviceGetPcieReplayCounter() -> c_uint = || link("replays", 0);
+    nvmlDeviceGetCurrPcieLinkGeneration() -> c_uint = || link("generation", 5);
     nvmlDeviceGetMaxPcieLinkGeneration() -> c_uint = || of(|_, _| 5);
-    nvmlDeviceGetCurrPcieLinkWidth() -> c_uint = || of(|_, _| 16);
+    nvmlDeviceGetCurrPcieLinkWidth() -> c_uint = || link("lanes", 16);
     nvmlDeviceGetMaxPcieLinkWidth() -> c_uint = || of(|_, _| 16);
 }
 

@@ -4,7 +4,8 @@
 //! version otherwise), and of each GPU `gpu 3 WORD [NUMBER [NUMBER]]`: `brake`, `hw_thermal`,
 //! `sw_thermal`, `power_cap`, `hang`, `lost`, `mig`, `xid 79`, `process 4242`, `lacks 186`
 //! (a field), `error 9991` (what its temperature answers), `requested 700`, `limit 600`,
-//! `remap_failed`, `ecc 1`, `power 650`, `temperature 88`, `capability 7 5`. What is gone from
+//! `remap_failed`, `ecc 1`, `power 650`, `temperature 88`, `capability 7 5`, `lanes 8`,
+//! `generation 3`, `replays 200`, `nvlinks_down 2`. What is gone from
 //! the text is over.
 
 use std::collections::BTreeMap;

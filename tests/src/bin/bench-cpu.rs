@@ -131,6 +131,7 @@ impl Bank {
                 // A GPU says these.
                 LoadReport::Checksum { .. }
                 | LoadReport::Failed { .. }
+                | LoadReport::Gauges { .. }
                 | LoadReport::Note { .. } => {}
             }
         }

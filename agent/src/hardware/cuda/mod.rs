@@ -4,10 +4,12 @@
 //! kernels; `rig` is an opened GPU with its memory and streams, `prepared` one kernel made
 //! ready (length of a launch, right results), `flight` a launch on its way; `pace`,
 //! `edges` and `timeline` are the pure parts of time; `run` serves a programme of orders with all of them
-//! and `watchdog` ends the process when the driver does not come back. All of it lives in a
+//! and `watchdog` ends the process when the driver does not come back; `self_test` tries an image in
+//! a process of its own before it is used. All of it lives in a
 //! worker process; [`discover`] asks for the GPUs in another that ends at once.
 
 mod checksum;
+mod copies;
 pub mod discover;
 pub mod driver;
 mod edges;
@@ -17,6 +19,7 @@ mod pace;
 mod prepared;
 mod rig;
 mod run;
+pub mod self_test;
 mod shift;
 mod slot;
 mod timeline;
@@ -29,6 +32,7 @@ use super::{LoadCommand, LoadReport};
 use crate::clock::monotonic_ns;
 use driver::{CudaError, OpenError, Status};
 use rig::Rig;
+use self_test::Tester;
 use watchdog::Watchdog;
 
 /// The library that the environment asks for, or the one that the loader knows.
@@ -81,16 +85,18 @@ impl From<OpenError> for Failure {
 }
 
 /// Runs orders on the GPU with this UUID until `commands` closes or the GPU fails, which is
-/// reported. In a worker process only; it must end when this returns.
+/// reported. In a worker process only; it must end when this returns. Without a `tester`
+/// images that want a test first are passed over.
 pub fn run(
     library: &Path,
     uuid: &str,
+    tester: Option<&Tester>,
     commands: &Receiver<LoadCommand>,
     reports: &Sender<LoadReport>,
 ) {
     let dog = Watchdog::start(reports.clone());
-    let outcome =
-        Rig::open(library, uuid, &dog).and_then(|rig| run::run(rig, commands, reports, &dog));
+    let outcome = Rig::open(library, uuid, tester, &dog)
+        .and_then(|rig| run::run(rig, commands, reports, &dog));
     dog.end();
     if let Err(Failure { code, text, refused }) = outcome {
         tracing::error!(code, uuid, "{text}");

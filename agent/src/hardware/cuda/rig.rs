@@ -10,6 +10,7 @@ use super::driver::{
     Context, DeviceMemory, Driver, Function, GpuFacts, HostMemory, Module, Stream,
 };
 use super::image::{self, CHUNK_BYTES, Fill, Image, KernelShape, SLICE_BYTES};
+use super::self_test::{self, Tester, Trial};
 use super::watchdog::Watchdog;
 
 /// Driver start and context: seconds on a large machine, a minute on one that just booted.
@@ -25,8 +26,7 @@ const RESERVE_BYTES: u64 = 512 << 20;
 const STREAM_BYTES: u64 = 4 << 30;
 /// Least of it: what one launch of a large GPU walks through at once.
 const STREAM_BYTES_LEAST: u64 = 512 << 20;
-/// Says that the image for Hopper may be used. It never ran on a GPU, and an error of it would
-/// be booked on the card.
+/// `off` passes the image for Hopper over, whatever its self-test would say.
 const HOPPER_VARIABLE: &str = "LOADBANK_HOPPER_IMAGE";
 /// Seed of operands: one for all GPUs, or nothing could be compared.
 pub(super) const SEED: u32 = 0x10AD_BA4C;
@@ -56,7 +56,12 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    pub(super) fn open(library: &Path, uuid: &str, dog: &Watchdog) -> Result<Self, Failure> {
+    pub(super) fn open(
+        library: &Path,
+        uuid: &str,
+        tester: Option<&Tester>,
+        dog: &Watchdog,
+    ) -> Result<Self, Failure> {
         dog.expect("starting the driver", OPEN_TIME);
         let driver = Driver::open(library)?;
         let version = driver.version()?;
@@ -66,9 +71,11 @@ impl Rig {
         if let Some(why) = unfit(&gpu) {
             return Err(Failure::refused(why));
         }
+        // Beside us: it takes as long as our own start.
+        let trial = trial(&gpu, tester);
         let context = Context::new(&driver, &gpu)?;
-        dog.expect("compiling the kernels", COMPILE_TIME);
-        let (images, notes) = load_images(&context, &gpu)?;
+        dog.expect("compiling the kernels", COMPILE_TIME + self_test::PATIENCE);
+        let (images, notes) = load_images(&context, &gpu, trial)?;
         dog.expect("taking memory", OPEN_TIME);
         let (free, _) = context.memory_info()?;
         let buffer = whole_chunks(STREAM_BYTES.min(free.saturating_sub(RESERVE_BYTES)));
@@ -184,17 +191,36 @@ fn unfit(gpu: &GpuFacts) -> Option<String> {
     image::images_for(*major, *minor).is_empty().then_some(why)
 }
 
+/// Starts the self-test of the image that needs one, where the GPU could run it.
+fn trial(gpu: &GpuFacts, tester: Option<&Tester>) -> Result<Trial, String> {
+    let wanted = image::images_for(gpu.major, gpu.minor).contains(&&image::HOPPER);
+    if !wanted {
+        return Err("has nothing to test on this GPU".to_owned());
+    }
+    if std::env::var_os(HOPPER_VARIABLE).is_some_and(|value| value == "off") {
+        return Err(format!("is switched off by {HOPPER_VARIABLE}"));
+    }
+    tester.ok_or("can't run here")?.start(&gpu.uuid)
+}
+
 /// Images that the driver took, and what a person should know of the others.
 type Loaded = (Vec<(&'static Image, Module)>, Vec<String>);
 
 /// Every image that the driver takes. One that it does not is passed over and told.
-fn load_images(context: &Context, gpu: &GpuFacts) -> Result<Loaded, Failure> {
+fn load_images(
+    context: &Context,
+    gpu: &GpuFacts,
+    mut trial: Result<Trial, String>,
+) -> Result<Loaded, Failure> {
     let (mut images, mut notes, mut last) = (Vec::new(), Vec::new(), None);
-    let trusts_hopper = std::env::var_os(HOPPER_VARIABLE).is_some();
     for image in image::images_for(gpu.major, gpu.minor) {
-        if *image == image::HOPPER && !trusts_hopper {
-            notes.push(format!("image {} is passed over: it never ran on a GPU", image.name));
-            continue;
+        if *image == image::HOPPER {
+            let used = Err("is asked for once".to_owned());
+            if let Err(why) = std::mem::replace(&mut trial, used).and_then(Trial::verdict) {
+                notes.push(format!("image {} is passed over: its self-test {why}", image.name));
+                continue;
+            }
+            notes.push(format!("image {} passed its self-test on this GPU", image.name));
         }
         match context.load(image.ptx) {
             Ok(module) => images.push((image, module)),

@@ -3,6 +3,8 @@
 //! One thread; nothing in it waits for the GPU. Each turn looks what is back, what time has
 //! brought, sends what is due, and then waits for a command or the next instant.
 
+mod copying;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use super::super::programme::{Change, Command, Programme};
 use super::super::{LoadCommand, LoadReport};
 use super::Failure;
 use super::checksum;
+use super::copies::Copies;
 use super::flight::{Flight, Landed};
 use super::pace::Move;
 use super::prepared::{Prepared, Purpose};
@@ -65,6 +68,8 @@ struct Floor {
     kernels: BTreeMap<Kernel, Prepared>,
     /// In the order of the compute stream.
     flights: VecDeque<(Kernel, Flight)>,
+    /// Rounds of copies have lanes of their own.
+    copies: Option<Copies>,
     /// The order that is served, and before it those whose last launches are not back.
     shifts: VecDeque<Shift>,
     timeline: Timeline,
@@ -87,6 +92,7 @@ impl Floor {
             programme: Programme::new(),
             kernels: BTreeMap::new(),
             flights: VecDeque::new(),
+            copies: None,
             shifts: VecDeque::new(),
             timeline: Timeline::default(),
             queue_end_ns: 0,
@@ -102,11 +108,12 @@ impl Floor {
     /// One turn; when to look again.
     fn turn(&mut self) -> Result<u64, Failure> {
         self.harvest()?;
+        self.harvest_copies()?;
         let now_ns = monotonic_ns();
         self.pass_time(now_ns);
         self.close_shifts();
         if self.stopping {
-            if self.flights.is_empty() {
+            if self.flights.is_empty() && self.copies_idle() {
                 self.rig.stop.write_u32(0, 0);
                 self.stopping = false;
                 self.kernels.values_mut().for_each(Prepared::cut);
@@ -116,7 +123,8 @@ impl Floor {
         self.prepare()?;
         let wake_ns = self.load(now_ns)?;
         self.say_idle(now_ns);
-        Ok(if self.flights.is_empty() { wake_ns } else { wake_ns.min(now_ns + LOOK_NS) })
+        let quiet = self.flights.is_empty() && self.copies_idle();
+        Ok(if quiet { wake_ns } else { wake_ns.min(now_ns + LOOK_NS) })
     }
 
     /// Takes in every launch that is back.
@@ -234,9 +242,12 @@ impl Floor {
 
     /// Orders that ended and have no launch in flight hand their last window in.
     fn close_shifts(&mut self) {
-        let flights = &self.flights;
-        let flying = |serial| flights.iter().any(|(_, flight)| flight.serial == serial);
-        let (done, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.shifts)
+        let shifts = std::mem::take(&mut self.shifts);
+        let flying = |serial| {
+            self.flights.iter().any(|(_, flight)| flight.serial == serial)
+                || self.copies_fly_for(serial)
+        };
+        let (done, rest): (VecDeque<_>, VecDeque<_>) = shifts
             .into_iter()
             .partition(|shift| shift.ended_ns.is_some() && !flying(shift.active.serial));
         self.shifts = rest;
@@ -251,9 +262,19 @@ impl Floor {
         let active =
             self.programme.active().map(|active| (active.order.kernel, active.order.inject));
         let next = self.programme.next().map(|order| (order.kernel, order.inject));
-        for (word, inject) in [active, next].into_iter().flatten() {
+        self.prepare_copies()?;
+        let kernels = [active, next].into_iter().flatten();
+        for (word, inject) in kernels.filter(|(word, _)| *word != Kernel::Copy) {
             if !self.kernels.contains_key(&word) {
                 let kernel = Prepared::new(&mut self.rig, word)?;
+                let (entry, image) = (kernel.shape.entry, kernel.image);
+                let text = format!(
+                    "kernel {} is {entry} of image {} ({})",
+                    word.word(),
+                    image.name,
+                    image.target
+                );
+                self.out.push(LoadReport::Note { at_ns: monotonic_ns(), text });
                 self.kernels.insert(word, kernel);
             }
             let Some(kernel) = self.kernels.get_mut(&word) else { continue };
@@ -296,6 +317,9 @@ impl Floor {
         let soon = next_ns.map_or(idle_ns, |start| start.min(idle_ns));
         let Some(active) = self.programme.active().cloned() else { return Ok(soon) };
         let word = active.order.kernel;
+        if word == Kernel::Copy {
+            return self.load_copies(now_ns, soon);
+        }
         let Some(kernel) = self.kernels.get(&word) else { return Ok(soon) };
         if !kernel.is_ready() {
             return Ok(now_ns + LOOK_NS);
@@ -326,7 +350,7 @@ impl Floor {
 
     fn say_idle(&mut self, now_ns: u64) {
         let busy = self.programme.active().is_some() || self.programme.next().is_some();
-        if !busy && self.flights.is_empty() && !self.idle_said {
+        if !busy && self.flights.is_empty() && self.copies_idle() && !self.idle_said {
             self.idle_said = true;
             self.out.push(LoadReport::Idle { at_ns: now_ns });
         }
@@ -374,7 +398,8 @@ impl Floor {
     }
 
     fn raise_stop(&mut self) {
-        if !self.flights.is_empty() {
+        // A copy can't be cut short: two rounds of a millisecond or three are waited for.
+        if !self.flights.is_empty() || !self.copies_idle() {
             self.rig.stop.write_u32(0, 1);
             self.stopping = true;
         }
@@ -383,8 +408,9 @@ impl Floor {
     /// The commands are over: what flies is stopped and waited for, with a bound.
     fn drain(&mut self) -> Result<(), Failure> {
         self.raise_stop();
-        while !self.flights.is_empty() {
+        while !(self.flights.is_empty() && self.copies_idle()) {
             self.harvest()?;
+            self.harvest_copies()?;
             std::thread::sleep(Duration::from_nanos(LOOK_NS));
         }
         Ok(())

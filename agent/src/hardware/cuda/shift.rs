@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use model::gauge::Gauge;
+use model::load::Kernel;
+
 use super::super::programme::Active;
 use super::super::{CoreWindow, LoadReport, MISMATCHES_REPORTED_MAX};
+use super::copies::{ROUND_BYTES, Round, Ways};
 use super::edges::Edges;
 use super::flight::Landed;
 use super::image::{Flaw, FlawKind};
@@ -29,6 +33,7 @@ pub(super) struct Shift {
     window: CoreWindow,
     told: u32,
     edges: Option<Edges>,
+    ways: Ways,
 }
 
 impl Shift {
@@ -49,6 +54,7 @@ impl Shift {
             window_to_ns: start_ns + missed + WINDOW_NS,
             window: CoreWindow::default(),
             told: 0,
+            ways: Ways::default(),
         }
     }
 
@@ -97,7 +103,8 @@ impl Shift {
         for flaw in &outcome.flaws {
             let at_ns = timeline.monotonic(flaw.at_ns).unwrap_or(landed.seen_ns);
             let injected = flight.injected == Some(flaw.tile);
-            self.tell(at_ns, kernel, (flaw.tile, injected), describe(flaw, kernel.tiles), out);
+            let text = describe(flaw, kernel.tiles);
+            self.tell(at_ns, kernel.kernel, (flaw.tile, injected), text, out);
         }
     }
 
@@ -116,21 +123,40 @@ impl Shift {
             let text = format!(
                 "tile {tile}: hash {got:#018x}, the CPU computed {expected:#018x} in advance"
             );
-            self.tell(landed.seen_ns, kernel, (*tile, injected), text, out);
+            self.tell(landed.seen_ns, kernel.kernel, (*tile, injected), text, out);
+        }
+    }
+
+    /// Counts a round of copies that is back: a block, compared in one of its pieces.
+    pub(super) fn count_copies(&mut self, round: &Round, out: &mut Vec<LoadReport>) {
+        self.window.blocks += 1;
+        self.window.verified += 1;
+        self.window.bytes += 2 * ROUND_BYTES as u64;
+        let took_ns = round.up_ns.max(round.down_ns);
+        self.window.busy_ns += took_ns;
+        self.pacer.correct(round.expected_ns, took_ns);
+        self.ways.add(round);
+        if let Some(edges) = &mut self.edges {
+            edges.see(round.seen_ns.saturating_sub(took_ns), round.seen_ns);
+        }
+        if let Some(wrong) = round.wrong {
+            self.window.mismatches += 1;
+            self.window.injected += u64::from(round.injected);
+            let at = (wrong.piece, round.injected);
+            self.tell(round.seen_ns, Kernel::Copy, at, wrong.words(), out);
         }
     }
 
     fn tell(
         &mut self,
         at_ns: u64,
-        kernel: &Prepared,
+        kernel: Kernel,
         (core, injected): (u32, bool),
         detail: String,
         out: &mut Vec<LoadReport>,
     ) {
         self.told += 1;
         if self.told <= MISMATCHES_REPORTED_MAX {
-            let kernel = kernel.kernel;
             out.push(LoadReport::Mismatch { at_ns, kernel, core, injected, detail });
         }
     }
@@ -163,6 +189,10 @@ impl Shift {
         }
         let to_ns = to_ns.max(from_ns + 1);
         let level = self.active.mean_level(from_ns, to_ns);
+        if let Some((up, down)) = self.ways.take() {
+            let gauges = vec![(Gauge::CopyToDeviceGbS, up), (Gauge::CopyFromDeviceGbS, down)];
+            out.push(LoadReport::Gauges { at_ns: to_ns, gauges });
+        }
         let kernel = self.active.order.kernel;
         out.push(LoadReport::Window { kernel, from_ns, to_ns, level, cores: vec![window] });
     }

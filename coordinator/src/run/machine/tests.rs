@@ -317,8 +317,25 @@ fn with_fewer_than_half_left_the_run_fails() {
     assert_eq!(story.stops("n4"), [false]);
     assert!(story.stops("n3").is_empty(), "lost nodes are not spoken to");
     story.wind_up();
-    let why = "1 of 4 nodes are left, fewer than half".to_owned();
+    let why = "1 of 4 nodes are left, fewer than half; the last: n3, left".to_owned();
     assert_eq!(story.end(), Some((0, End::Failed { why })));
+}
+
+#[test]
+fn a_refusal_is_not_lateness_and_its_words_end_the_run() {
+    let mut story = Story::begun(2, &[5], 0);
+    story.prepared("n1");
+    story.prepared("n2");
+    story.answer("n1", Some("all_gather needs GPUs"));
+    story.answer("n2", Some("all_gather needs GPUs"));
+    let reasons = story.said.iter().filter_map(|(_, action)| match action {
+        Action::Lost { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), [LossReason::Refused; 2]);
+    story.wait_until(100 * MS);
+    let Some((_, End::Failed { why })) = story.end() else { panic!("{:?}", story.said) };
+    assert_eq!(why, "0 of 2 nodes are left, fewer than half; the last: n2, all_gather needs GPUs");
 }
 
 #[test]

@@ -94,6 +94,30 @@ impl HostMemory {
         unsafe { std::slice::from_raw_parts(self.place.as_ptr().add(offset), bytes) }.to_vec()
     }
 
+    /// The first word of a part that differs from the same part of another memory: its place,
+    /// ours and theirs. Both must be done with.
+    #[must_use]
+    pub fn first_difference(
+        &self,
+        other: &Self,
+        offset: usize,
+        bytes: usize,
+    ) -> Option<(usize, u64, u64)> {
+        let end = offset + bytes;
+        assert!(end <= self.bytes && end <= other.bytes && offset.is_multiple_of(8), "inside both");
+        // SAFETY: inside both allocations, which were zeroed when they were made and start on
+        // a page; 8 divides the offset.
+        let words = |memory: &Self| unsafe {
+            std::slice::from_raw_parts(memory.place.as_ptr().add(offset).cast::<u64>(), bytes / 8)
+        };
+        let (ours, theirs) = (words(self), words(other));
+        if ours == theirs {
+            return None;
+        }
+        let at = ours.iter().zip(theirs).position(|(ours, theirs)| ours != theirs)?;
+        Some((offset + 8 * at, u64::from_le(ours[at]), u64::from_le(theirs[at])))
+    }
+
     /// Copies bytes in; nothing on the device may read them meanwhile.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(offset + bytes.len() <= self.bytes, "inside the memory");

@@ -1,61 +1,60 @@
-//! What a GPU does under our load, by the worker's own path: rates, stop to idle, edges of
-//! square waves, injection. One JSON document on standard output, a table on standard error.
-//! Exits with 2 where no GPU can be asked.
-//!
-//! Not here yet: watts, cuBLAS beside us, what checking costs.
+//! The worker's own path on a thread of this process: rates, stop to idle, edges of square
+//! waves by kernel stamps, one flipped bit.
 
-use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use agent::clock::monotonic_ns;
-use agent::hardware::cuda::{self, discover};
+use agent::hardware::cuda;
+use agent::hardware::cuda::self_test::Tester;
 use agent::hardware::{Injection, LoadCommand, LoadOrder, LoadReport};
+use anyhow::Context;
 use model::load::{Kernel, Waveform};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Start of an order after it is given: preparation happens meanwhile.
 const AHEAD_NS: u64 = 1_000_000_000;
-const SECOND_NS: u64 = 1_000_000_000;
+pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 /// Nothing that is measured here takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
-const KERNELS: [Kernel; 8] = [
-    Kernel::Bf16,
-    Kernel::Int8,
-    Kernel::FmaF32,
-    Kernel::FmaF64,
-    Kernel::Stream,
-    Kernel::L2,
-    Kernel::Mix,
-    Kernel::Memory,
-];
-/// Periods of square waves, in milliseconds: 0.1, 0.5, 1, 2 and 5 Hz.
-const PERIODS_MS: [u64; 5] = [10_000, 2_000, 1_000, 500, 200];
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The worker's path on a thread of this process.
-struct Bench {
+pub(crate) struct Bench {
     tell: Sender<LoadCommand>,
     heard: Receiver<LoadReport>,
 }
 
 impl Bench {
-    fn start(uuid: String) -> Self {
+    pub(crate) fn start(uuid: String) -> Self {
         let (tell, commands) = channel();
         let (reports, heard) = channel();
-        std::thread::spawn(move || cuda::run(&cuda::library(), &uuid, &commands, &reports));
+        // The self-test of an image: this very program with `--self-test`.
+        let tester = std::env::current_exe().ok();
+        let tester = tester.map(|program| Tester { program, before: Vec::new() });
+        std::thread::spawn(move || {
+            cuda::run(&cuda::library(), &uuid, tester.as_ref(), &commands, &reports);
+        });
         Self { tell, heard }
     }
 
-    fn begin(&self, kernel: Kernel, waveform: Waveform, for_ns: u64, inject: Option<Injection>) {
+    /// Gives an order; its start.
+    pub(crate) fn begin(
+        &self,
+        kernel: Kernel,
+        waveform: Waveform,
+        for_ns: u64,
+        inject: Option<Injection>,
+    ) -> u64 {
         let start_ns = monotonic_ns() + AHEAD_NS;
         let end_ns = start_ns + for_ns;
         let order = LoadOrder { kernel, waveform, start_ns, end_ns, inject };
         // A load that has ended already said why: `until_idle` hears it.
         let _ = self.tell.send(LoadCommand::Begin(order));
+        start_ns
     }
 
     /// Everything that is said until the load is idle.
-    fn until_idle(&self) -> anyhow::Result<Vec<LoadReport>> {
+    pub(crate) fn until_idle(&self) -> anyhow::Result<Vec<LoadReport>> {
         let deadline = Instant::now() + PATIENCE;
         let mut said = Vec::new();
         loop {
@@ -78,13 +77,13 @@ impl Bench {
     }
 
     /// Rates at full level.
-    fn rates(&self, kernel: Kernel, seconds: u64) -> anyhow::Result<Value> {
+    pub(crate) fn rates(&self, kernel: Kernel, seconds: u64) -> anyhow::Result<Value> {
         self.begin(kernel, Waveform::Hold { level: 1.0 }, seconds * SECOND_NS, None);
         Ok(summed(kernel, &self.until_idle()?))
     }
 
     /// From the command to drop a full load until the GPU is idle, in milliseconds.
-    fn stop_ms(&self, kernel: Kernel) -> anyhow::Result<Value> {
+    pub(crate) fn stop_ms(&self, kernel: Kernel) -> anyhow::Result<Value> {
         self.begin(kernel, Waveform::Hold { level: 1.0 }, 60 * SECOND_NS, None);
         std::thread::sleep(Duration::from_nanos(AHEAD_NS + SECOND_NS));
         let told_ns = monotonic_ns();
@@ -94,27 +93,41 @@ impl Bench {
             LoadReport::Idle { at_ns } => Some(*at_ns),
             _ => None,
         });
-        let ms = idle_ns.map(|at_ns| at_ns.saturating_sub(told_ns) as f64 / 1e6);
-        Ok(json!({"what": "stop_to_idle", "kernel": kernel.word(), "ms": ms}))
+        let idle_ns = idle_ns.context("never idle")?;
+        Ok(json!({"ms": idle_ns.saturating_sub(told_ns) as f64 / 1e6}))
     }
 
     /// Three periods, or at least two seconds, of a square wave.
-    fn square(&self, kernel: Kernel, period_ms: u64) -> anyhow::Result<Value> {
+    pub(crate) fn square(&self, kernel: Kernel, period_ms: u64) -> anyhow::Result<Value> {
         let period_ns = period_ms * 1_000_000;
         let for_ns = (3 * period_ns / 2).max(2 * SECOND_NS);
         self.begin(kernel, Waveform::Square { low: 0.0, high: 1.0, period_ns }, for_ns, None);
         let notes: Vec<String> = self.until_idle()?.into_iter().filter_map(note).collect();
-        Ok(json!({"what": "square", "period_ms": period_ms, "edges": notes}))
+        let edges = notes.iter().find_map(|text| edges(text));
+        let (rises, worst_rise_ms, falls, worst_fall_ms) =
+            edges.with_context(|| format!("no edge was seen: {notes:?}"))?;
+        Ok(json!({
+            "hz": 1e3 / period_ms as f64, "rises": rises, "worst_rise_ms": worst_rise_ms,
+            "falls": falls, "worst_fall_ms": worst_fall_ms,
+        }))
     }
 
     /// One flipped bit: how many results were wrong, and how many of them were ours.
-    fn injection(&self, kernel: Kernel) -> anyhow::Result<Value> {
-        let inject = Some(Injection { core: 3, after_blocks: 50, always: false });
+    pub(crate) fn injection(&self, kernel: Kernel) -> anyhow::Result<Value> {
+        let inject = Some(Injection { core: 3, after_blocks: 5, always: false });
         self.begin(kernel, Waveform::Hold { level: 1.0 }, SECOND_NS, inject);
-        let mut line = summed(kernel, &self.until_idle()?);
-        line["what"] = json!("injection");
-        Ok(line)
+        Ok(summed(kernel, &self.until_idle()?))
     }
+}
+
+/// Rises, the worst of them, falls, the worst of them, out of the load's own words.
+fn edges(text: &str) -> Option<(u64, f64, u64, f64)> {
+    let numbers = text.strip_prefix("square wave by kernel stamps: ")?.split(' ');
+    let mut numbers = numbers.filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let rises = numbers.next()?.parse().ok()?;
+    let worst_rise_ms = numbers.next()?.parse().ok()?;
+    let falls = numbers.next()?.parse().ok()?;
+    Some((rises, worst_rise_ms, falls, numbers.next()?.parse().ok()?))
 }
 
 fn note(report: LoadReport) -> Option<String> {
@@ -127,8 +140,13 @@ fn note(report: LoadReport) -> Option<String> {
 /// Windows added up; rates by the time that kernels ran.
 fn summed(kernel: Kernel, said: &[LoadReport]) -> Value {
     let (mut blocks, mut verified, mut mismatches, mut injected) = (0, 0, 0, 0);
+    let mut gauges = Map::new();
     let (mut flops, mut bytes, mut busy_ns, mut whole_ns) = (0, 0, 0, 0);
     for report in said {
+        if let LoadReport::Gauges { gauges: told, .. } = report {
+            gauges
+                .extend(told.iter().map(|(gauge, value)| (gauge.word().to_owned(), json!(value))));
+        }
         let LoadReport::Window { from_ns, to_ns, cores, .. } = report else { continue };
         whole_ns += to_ns - from_ns;
         for core in cores {
@@ -142,49 +160,26 @@ fn summed(kernel: Kernel, said: &[LoadReport]) -> Value {
         }
     }
     let per_ns = |count: u64| count as f64 / (whole_ns as f64).max(1.0);
-    json!({
-        "what": "rates", "kernel": kernel.word(), "gflops": per_ns(flops),
+    let mut line = json!({
+        "kernel": kernel.word(), "gflops": per_ns(flops),
         "gb_per_s": per_ns(bytes), "busy": per_ns(busy_ns), "blocks": blocks,
         "verified": verified, "mismatches": mismatches, "injected": injected,
-    })
+    });
+    if let Some(line) = line.as_object_mut() {
+        line.extend(gauges);
+    }
+    line
 }
 
-fn measure(uuid: String, seconds: u64) -> anyhow::Result<Vec<Value>> {
-    let bench = Bench::start(uuid);
-    let mut lines = Vec::new();
-    let mut keep = |line: Value| {
-        eprintln!("{line}");
-        lines.push(line);
-    };
-    for kernel in KERNELS {
-        keep(bench.rates(kernel, seconds)?);
-    }
-    keep(bench.stop_ms(Kernel::Bf16)?);
-    for period_ms in PERIODS_MS {
-        keep(bench.square(Kernel::Bf16, period_ms)?);
-    }
-    for kernel in [Kernel::Bf16, Kernel::Int8, Kernel::Stream] {
-        keep(bench.injection(kernel)?);
-    }
-    Ok(lines)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn main() -> ExitCode {
-    let seconds = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(5);
-    let found = discover::ask(&cuda::library());
-    let Some(gpu) = found.devices.first() else {
-        eprintln!("bench-gpu: no GPU: {}", found.notes.join("; "));
-        return ExitCode::from(2);
-    };
-    let uuid = gpu.uuid.clone().unwrap_or_default();
-    match measure(uuid, seconds) {
-        Ok(lines) => {
-            println!("{}", json!({"gpu": gpu.model, "uuid": gpu.uuid, "results": lines}));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("bench-gpu: {error:#}");
-            ExitCode::FAILURE
-        }
+    #[test]
+    fn edges_are_read_out_of_the_loads_words() {
+        let text = "square wave by kernel stamps: 3 rises at most 1.250 ms and 2 falls at most \
+                    0.5 ms from their instants";
+        assert_eq!(edges(text), Some((3, 1.25, 2, 0.5)));
+        assert_eq!(edges("image hopper passed its self-test on this GPU"), None);
     }
 }
