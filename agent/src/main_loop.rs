@@ -106,6 +106,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         worker_line,
         data_address,
         sampling,
+        no_traffic: options.no_traffic,
         hear,
     };
     // On this thread: workers die with the thread that made them, and this one is the last.

@@ -70,6 +70,9 @@ pub struct AgentOptions {
     /// Tests: a clock that is off by OFFSET_NS,DRIFT_PPB,EPOCH_NS[,BASE_NS].
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub false_clock: Option<FalseClock>,
+    /// Benches of many agents on one machine: no traffic and no probes, whatever the plan says.
+    #[arg(long, hide = true)]
+    pub no_traffic: bool,
     /// Tests: say Hello with another protocol version.
     #[arg(long, hide = true)]
     pub false_protocol_version: Option<u32>,

@@ -226,6 +226,12 @@ pub struct ServeOptions {
     /// Permit of the building's owner; without one at most 5 kW are heated, and 1 kW on any power or cooling domain
     #[arg(long, value_name = "FILE")]
     pub permit: Option<PathBuf>,
+    /// Rules that end heat when a reading passes its limit or falls silent
+    #[arg(long, value_name = "FILE")]
+    pub interlocks: Option<PathBuf>,
+    /// The building's meters: a CSV that something else appends to, for interlocks and the record
+    #[arg(long, value_name = "FILE")]
+    pub meters: Option<PathBuf>,
     /// Nothing heats while this file is there [default: STOP in the state directory]
     #[arg(long, value_name = "PATH")]
     pub stop_file: Option<PathBuf>,
@@ -316,6 +322,9 @@ pub struct ResumeOptions {
     /// Run to resume [default: the one that was suspended last]
     #[arg(default_value = "")]
     pub run: String,
+    /// End the trip of this interlock instead, once its reading is back
+    #[arg(long, value_name = "NAME", default_value = "", conflicts_with = "run")]
+    pub interlock: String,
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

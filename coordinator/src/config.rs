@@ -24,6 +24,10 @@ pub struct Config {
     pub permission: Permission,
     /// While this file is there nothing heats: a stop button that every operator can reach.
     pub stop_file: PathBuf,
+    /// Document of interlocks, read anew for every run; `None` watches nothing.
+    pub interlocks: Option<PathBuf>,
+    /// Table of the building's meters, followed while something else writes it.
+    pub meters: Option<PathBuf>,
     /// How the port for agents and operators is guarded.
     pub security: Security,
 }
@@ -35,6 +39,8 @@ impl Config {
         Self {
             stop_file: state_dir.join("STOP"),
             permission: Permission::default(),
+            interlocks: None,
+            meters: None,
             state_dir,
             lease: Duration::from_secs(3),
             ramp: Duration::from_secs(2),

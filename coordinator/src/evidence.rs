@@ -135,6 +135,7 @@ pub(crate) fn facts_of(
         add_entry(&mut facts, &mut phase, *time_ns, entry, &created.nodes);
     }
     crate::restraint::add(&mut facts, journal);
+    crate::stops::add(&mut facts, journal);
     let clocks = Clocks::of(journal);
     for (node, facts) in &mut facts.nodes {
         facts.clock_unknown = facts.joined && !clocks.knows(&node.0);
@@ -196,10 +197,13 @@ fn add_entry(
             facts.ended_unix_ns = Some(time_ns);
             facts.end = run_end(how, why, &facts.end);
         }
-        // `restraint` reads these.
+        // `restraint` and `stops` read these.
         JournalEntry::Permitted { .. }
         | JournalEntry::Released { .. }
         | JournalEntry::Capped { .. } => {}
+        JournalEntry::Interlocks { .. }
+        | JournalEntry::Interlock { .. }
+        | JournalEntry::InterlockResumed { .. } => {}
         JournalEntry::Created { .. }
         | JournalEntry::LimitTripped { .. }
         | JournalEntry::Clock { .. } => {}

@@ -8,6 +8,7 @@ mod door;
 mod evidence;
 mod export;
 mod hall;
+mod interlock;
 mod operator;
 mod permit;
 pub mod pki;
@@ -15,9 +16,12 @@ mod recovery;
 mod restraint;
 pub mod run;
 mod session;
+mod stops;
 pub mod store;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use config::Config;
@@ -67,6 +71,8 @@ pub enum StartError {
     Store(#[from] store::StoreError),
     #[error("the address of the listener can't be read: {0}")]
     Address(std::io::Error),
+    #[error("the meters can't be followed: {0}")]
+    Thread(std::io::Error),
     #[error("{0}")]
     PlainText(String),
     #[error("{0}")]
@@ -80,6 +86,8 @@ pub struct Coordinator {
     /// Runs that were found unfinished and wait for a person.
     pub suspended: Vec<String>,
     shutdown: Option<oneshot::Sender<()>>,
+    /// Ends the thread that follows the meters.
+    ended: Arc<AtomicBool>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
@@ -121,11 +129,17 @@ impl Coordinator {
             );
         tokio::spawn(tick(hall.clone()));
         tokio::spawn(judge_dirty(hall.clone(), dirty));
+        let following = Arc::new(AtomicBool::new(false));
+        if let Some(meters) = hall.config.meters.clone() {
+            let hearing = hall.clone();
+            interlock::follow(meters, following.clone(), move |rows| hearing.take_meters(&rows))
+                .map_err(StartError::Thread)?;
+        }
         for run in &suspended {
             let _ = hall.judging.send(run.clone());
         }
         let server = tokio::spawn(serve);
-        Ok(Self { hall, address, suspended, shutdown: Some(shutdown), server })
+        Ok(Self { hall, address, suspended, shutdown: Some(shutdown), ended: following, server })
     }
 
     /// Lets nodes with a token join, on a listener of their own, for as long as the process lives.
@@ -170,6 +184,7 @@ impl Coordinator {
 
     /// Stops serving. A run that is active should have been stopped before.
     pub async fn stop(mut self) {
+        self.ended.store(true, Ordering::Relaxed);
         if let Some(shutdown) = self.shutdown.take() {
             let _ = shutdown.send(());
         }

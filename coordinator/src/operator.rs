@@ -99,6 +99,11 @@ impl OperatorService for OperatorDoor {
     ) -> Result<Response<v1::ResumeReply>, Status> {
         let who = operator_of(&request, &request.get_ref().who);
         let asked = request.into_inner();
+        if !asked.interlock.is_empty() {
+            let lifted = self.hall.resume_interlock(&asked.interlock, &who);
+            let run_id = lifted.map_err(refused)?;
+            return Ok(Response::new(v1::ResumeReply { run_id, ..v1::ResumeReply::default() }));
+        }
         let resumed = self.hall.resume(&asked.run_id, &who).await.map_err(refused)?;
         Ok(Response::new(v1::ResumeReply {
             run_id: resumed.run,

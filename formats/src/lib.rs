@@ -1,6 +1,6 @@
 //! The documents and tables that people hand us or take away.
 //!
-//! Documents: [`plan`], [`site`], [`policy`] and [`permit`] are TOML; every problem of one names its
+//! Documents: [`plan`], [`site`], [`policy`], [`permit`] and [`interlocks`] are TOML; every problem of one names its
 //! file, its line and how to mend it. Tables: [`samples`], [`pairs`] and [`meters`] are
 //! CSV or Parquet, read and written in batches, so that a table larger than memory works.
 //!
@@ -10,6 +10,7 @@ mod document;
 mod document_error;
 pub mod hostlist;
 mod instant;
+pub mod interlocks;
 pub mod meters;
 mod nearest;
 pub mod pairs;
@@ -23,9 +24,9 @@ mod table_error;
 
 pub use document::DOCUMENT_BYTES_MAX;
 pub use document_error::{DocumentError, DocumentErrors};
-pub use meters::{MeterReader, MeterRow, MeterWriter};
+pub use meters::{MeterFollower, MeterReader, MeterRow, MeterWriter};
 pub use nearest::meant_column;
 pub use pairs::{PairReader, PairRow, PairWriter};
 pub use samples::{SampleChunks, SampleFacts, SampleReader, SampleRow, SampleWriter};
-pub use table::{BATCH_ROWS, Column, Row, TableReader, TableWriter};
+pub use table::{BATCH_ROWS, Column, Followed, Row, TableFollower, TableReader, TableWriter};
 pub use table_error::{TableError, TablePlace};

@@ -1,11 +1,13 @@
 //! Meters: what the building says.
 
-use crate::table::{Column, Row, Slot, TableReader, TableWriter};
+use crate::table::{Column, Row, Slot, TableFollower, TableReader, TableWriter};
 
 pub use model::table::MeterRow;
 
 /// Reads meters in batches.
 pub type MeterReader = TableReader<MeterRow>;
+/// Reads meters that are being written.
+pub type MeterFollower = TableFollower<MeterRow>;
 /// Writes meters.
 pub type MeterWriter = TableWriter<MeterRow>;
 

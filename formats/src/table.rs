@@ -5,6 +5,7 @@
 
 mod csv_reader;
 mod csv_writer;
+mod follower;
 mod parquet_reader;
 mod parquet_writer;
 mod staged_file;
@@ -14,6 +15,7 @@ use std::path::Path;
 use crate::table_error::TableError;
 use csv_reader::CsvReader;
 use csv_writer::CsvWriter;
+pub use follower::{Followed, TableFollower};
 use parquet_reader::ParquetReader;
 pub(crate) use parquet_reader::{Wrong, mistyped, times, unreadable as unreadable_parquet, wholes};
 use parquet_writer::ParquetWriter;

@@ -12,14 +12,16 @@ fn examples(file: &str) -> Vec<&'static str> {
 
 #[test]
 fn every_example_reads() {
-    let names = ["plan.toml", "site.toml", "policy.toml", "permit.toml"];
-    let [plans, sites, policies, permits] = names.map(examples);
+    let names = ["plan.toml", "site.toml", "policy.toml", "permit.toml", "interlocks.toml"];
+    let [plans, sites, policies, permits, interlocks] = names.map(examples);
     assert_eq!(
-        plans.len() + sites.len() + policies.len() + permits.len(),
+        plans.len() + sites.len() + policies.len() + permits.len() + interlocks.len(),
         PAGE.matches("```toml").count(),
         "every example begins with the name of its document"
     );
-    assert!([&plans, &sites, &policies, &permits].iter().all(|examples| !examples.is_empty()));
+    assert!(
+        [&plans, &sites, &policies, &permits, &interlocks].iter().all(|found| !found.is_empty())
+    );
     for text in plans {
         assert_eq!(formats::plan::parse("plan.toml", text).err(), None);
     }
@@ -31,6 +33,9 @@ fn every_example_reads() {
     }
     for text in permits {
         assert_eq!(formats::permit::parse("permit.toml", text).err(), None);
+    }
+    for text in interlocks {
+        assert_eq!(formats::interlocks::parse("interlocks.toml", text).err(), None);
     }
 }
 

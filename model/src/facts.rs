@@ -28,6 +28,11 @@ pub struct RunFacts {
     pub nodes: BTreeMap<NodeName, NodeFacts>,
     /// What the coordinator commanded, per phase and node.
     pub starts: Vec<StartFact>,
+    /// What ended heat before the plan did, in the order in which it happened.
+    pub stops: Vec<StopFact>,
+    /// Each node's clock where it was compared: instants on the coordinator's, and by how
+    /// much the coordinator's is ahead, in nanoseconds.
+    pub clocks: BTreeMap<NodeName, Vec<(i64, i64)>>,
     /// What held the load below the plan, or let it up, a line each.
     pub restraints: Vec<String>,
     /// Percent of the load that nobody released by the end, where it had to be.
@@ -159,6 +164,27 @@ impl LossReason {
             Self::ClockUnknown => "its clock could not be compared with the coordinator's",
         }
     }
+}
+
+/// Heat was ended, of some nodes or of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopFact {
+    /// `interlock` or `person`.
+    pub kind: String,
+    /// The rule's name, or who asked.
+    pub by: String,
+    /// Why, in words.
+    pub why: String,
+    /// At once, instead of over a ramp.
+    pub drop: bool,
+    /// The domain that was shed; `None` where everything was stopped.
+    pub shed: Option<String>,
+    /// The reading that it counts from, on the coordinator's clock.
+    pub read_unix_ns: i64,
+    /// When the coordinator knew.
+    pub heard_unix_ns: i64,
+    /// Nodes that were told.
+    pub nodes: Vec<NodeName>,
 }
 
 /// What one node was told about one phase, on both clocks.

@@ -10,6 +10,7 @@ pub mod finding;
 pub mod gauge;
 pub mod histogram;
 pub mod id;
+pub mod interlock;
 pub mod load;
 pub mod permit;
 pub mod plan;

@@ -7,6 +7,7 @@
 pub mod bank;
 mod binaries;
 pub mod gpu;
+pub mod interlock;
 pub mod plans;
 pub mod process;
 pub mod record;

@@ -73,7 +73,7 @@ pub fn spooled(state_dir: &Path) -> Vec<(String, u64, u64)> {
     pending.map(|p| (p.stream.instance.0, p.acked_seq + 1, p.last_seq)).collect()
 }
 
-fn copy_of(folder: &Path, names: &[&str]) -> tempfile::TempDir {
+pub(crate) fn copy_of(folder: &Path, names: &[&str]) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a folder for a copy");
     for name in names {
         let from = folder.join(name);

@@ -18,7 +18,7 @@ use model::reading::Reading;
 use model::record::GpuSample;
 use proto::v1;
 
-pub use scale::Scale;
+pub use scale::{Ceiling, Scale};
 
 /// One device that can be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +125,8 @@ pub enum LoadCommand {
     Scale {
         to: f64,
         over_ns: u64,
+        /// No level rises above where it is, until a scale without this.
+        no_rise: bool,
     },
     /// Idle at once.
     Drop,

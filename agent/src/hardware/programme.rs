@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{LoadCommand, LoadOrder, Scale};
+use super::{Ceiling, LoadCommand, LoadOrder, Scale};
 
 /// Most orders that wait. A plan sends a phase or two ahead.
 pub(in crate::hardware) const ORDERS_QUEUED_MAX: usize = 64;
@@ -22,6 +22,7 @@ pub(in crate::hardware) struct Active {
     pub(in crate::hardware) serial: u64,
     ramp: Option<RampDown>,
     scale: Scale,
+    ceiling: Ceiling,
 }
 
 /// The operator's stop: straight from a level to zero.
@@ -42,7 +43,7 @@ impl Active {
             }
             _ => {
                 let level = self.order.waveform.level_at(at_ns.saturating_sub(self.order.start_ns));
-                level * self.scale.at(at_ns)
+                (level * self.scale.at(at_ns)).min(self.ceiling.at(at_ns))
             }
         }
     }
@@ -75,14 +76,15 @@ pub(in crate::hardware) enum Change {
 pub(in crate::hardware) struct Programme {
     active: Option<Active>,
     queue: VecDeque<(u64, Arc<LoadOrder>)>,
-    /// Holds for every order until it is changed.
+    /// Both hold for every order until they are changed.
     scale: Scale,
+    ceiling: Ceiling,
 }
 
 impl Programme {
     pub(in crate::hardware) fn new() -> Self {
         let queue = VecDeque::with_capacity(ORDERS_QUEUED_MAX);
-        Self { active: None, queue, scale: Scale::default() }
+        Self { active: None, queue, scale: Scale::default(), ceiling: Ceiling::default() }
     }
 
     /// Adds an order behind those that start no later. False when too many wait.
@@ -105,10 +107,26 @@ impl Programme {
     }
 
     /// Scales this order and those to come. A ramp to zero goes on as it began.
-    pub(super) fn scale(&mut self, at_ns: u64, to: f64, over_ns: u64) {
+    pub(super) fn scale(&mut self, at_ns: u64, to: f64, over_ns: u64, no_rise: bool) {
+        self.ceiling = self.ceiling.set(no_rise, self.level_at(at_ns), at_ns, over_ns);
         self.scale = self.scale.towards(to, at_ns, over_ns);
         if let Some(active) = &mut self.active {
-            active.scale = self.scale;
+            (active.scale, active.ceiling) = (self.scale, self.ceiling);
+        }
+    }
+
+    /// The level commanded now; zero between orders.
+    fn level_at(&self, at_ns: u64) -> f64 {
+        self.active.as_ref().map_or(0.0, |active| active.level_at(at_ns))
+    }
+
+    /// A ceiling that holds sinks with the level.
+    fn sink(&mut self, now_ns: u64) {
+        if self.ceiling.holds() {
+            self.ceiling = self.ceiling.sink(self.level_at(now_ns), now_ns);
+            if let Some(active) = &mut self.active {
+                active.ceiling = self.ceiling;
+            }
         }
     }
 
@@ -129,10 +147,12 @@ impl Programme {
             let (serial, order) = self.queue.pop_front()?;
             let overtaken = self.next_start_ns().is_some_and(|next| next <= now_ns);
             if order.end_ns > now_ns && !overtaken {
-                self.active = Some(Active { order, serial, ramp: None, scale: self.scale });
+                let (scale, ceiling) = (self.scale, self.ceiling);
+                self.active = Some(Active { order, serial, ramp: None, scale, ceiling });
                 return Some(Change::Began);
             }
         }
+        self.sink(now_ns);
         None
     }
 
@@ -174,8 +194,8 @@ impl Programme {
                 self.ramp(at_ns, *over_ns);
                 None
             }
-            Command::Scale { to, over_ns } => {
-                self.scale(at_ns, *to, *over_ns);
+            Command::Scale { to, over_ns, no_rise } => {
+                self.scale(at_ns, *to, *over_ns, *no_rise);
                 None
             }
             Command::Drop => self.drop_load(),
@@ -188,7 +208,7 @@ impl Programme {
 pub(in crate::hardware) enum Command {
     Begin(Arc<LoadOrder>),
     Ramp { over_ns: u64 },
-    Scale { to: f64, over_ns: u64 },
+    Scale { to: f64, over_ns: u64, no_rise: bool },
     Drop,
 }
 
@@ -197,7 +217,7 @@ impl From<LoadCommand> for Command {
         match command {
             LoadCommand::Begin(order) => Self::Begin(Arc::new(order)),
             LoadCommand::Ramp { over_ns } => Self::Ramp { over_ns },
-            LoadCommand::Scale { to, over_ns } => Self::Scale { to, over_ns },
+            LoadCommand::Scale { to, over_ns, no_rise } => Self::Scale { to, over_ns, no_rise },
             LoadCommand::Drop => Self::Drop,
         }
     }
@@ -269,15 +289,42 @@ mod tests {
         programme.begin(1, order(0, 1_000, 0.8));
         programme.begin(2, order(500, 1_000, 1.0));
         assert_eq!(programme.advance(0), Some(Change::Began));
-        programme.scale(100, 0.5, 100);
+        programme.scale(100, 0.5, 100, false);
         assert!((programme.active().unwrap().level_at(150) - 0.6).abs() < 1e-12);
         assert!((programme.active().unwrap().level_at(300) - 0.4).abs() < 1e-12);
         assert_eq!(ended(programme.advance(500)), (1, 500));
         assert_eq!(programme.advance(500), Some(Change::Began));
         assert!((programme.active().unwrap().level_at(600) - 0.5).abs() < 1e-12);
         programme.ramp(600, 100);
-        programme.scale(620, 1.0, 0);
+        programme.scale(620, 1.0, 0, false);
         assert!((programme.active().unwrap().level_at(650) - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn under_a_hold_no_level_rises_whatever_comes() {
+        let mut programme = Programme::new();
+        let waveform = Waveform::Square { low: 0.2, high: 0.8, period_ns: 200 };
+        let square = LoadOrder {
+            kernel: Kernel::FmaF64,
+            waveform,
+            start_ns: 0,
+            end_ns: 1_000,
+            inject: None,
+        };
+        programme.begin(1, Arc::new(square));
+        programme.begin(2, order(500, 1_000, 1.0));
+        assert_eq!(programme.advance(0), Some(Change::Began));
+        assert_eq!(programme.active().unwrap().level_at(10), 0.8);
+        programme.scale(10, 1.0, 0, true);
+        assert_eq!(programme.advance(150), None);
+        assert_eq!(programme.active().unwrap().level_at(150), 0.2);
+        assert_eq!(programme.active().unwrap().level_at(210), 0.2, "the wave stays down");
+        assert_eq!(ended(programme.advance(500)), (1, 500));
+        assert_eq!(programme.advance(500), Some(Change::Began));
+        assert_eq!(programme.active().unwrap().level_at(600), 0.2, "and so does the next");
+        programme.scale(600, 1.0, 100, false);
+        assert!((programme.active().unwrap().level_at(650) - 0.6).abs() < 1e-12);
+        assert_eq!(programme.active().unwrap().level_at(700), 1.0);
     }
 
     #[test]

@@ -41,9 +41,61 @@ impl Scale {
     }
 }
 
+/// A ceiling over every level, scale included: while it holds no level rises any more.
+/// It sinks with the level that it stands over.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Ceiling {
+    scale: Scale,
+    holds: bool,
+}
+
+impl Ceiling {
+    /// The highest level allowed at an instant, 0..=1.
+    #[must_use]
+    pub fn at(self, now_ns: u64) -> f64 {
+        self.scale.at(now_ns)
+    }
+
+    /// Whether levels may not rise.
+    #[must_use]
+    pub fn holds(self) -> bool {
+        self.holds
+    }
+
+    /// Holds at the present level, or lets it up again over a time.
+    #[must_use]
+    pub fn set(self, holds: bool, level: f64, now_ns: u64, over_ns: u64) -> Self {
+        match (self.holds, holds) {
+            (false, true) => Self { scale: self.scale.towards(level, now_ns, 0), holds },
+            (true, false) => Self { scale: self.scale.towards(1.0, now_ns, over_ns), holds },
+            _ => self,
+        }
+    }
+
+    /// Sinks to the present level where that is lower.
+    #[must_use]
+    pub fn sink(self, level: f64, now_ns: u64) -> Self {
+        if self.holds && level < self.at(now_ns) {
+            return Self { scale: self.scale.towards(level, now_ns, 0), ..self };
+        }
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ceiling_sinks_with_the_level_and_comes_up_over_a_time() {
+        let held = Ceiling::default().set(true, 0.6, 100, 0);
+        assert_eq!((held.at(100), held.set(true, 0.9, 150, 0)), (0.6, held));
+        let sunk = held.sink(0.4, 200).sink(0.5, 210);
+        assert_eq!(sunk.at(300), 0.4);
+        let up = sunk.set(false, 0.4, 300, 100);
+        assert!((up.at(350) - 0.7).abs() < 1e-12 && up.at(400) >= 1.0);
+        assert_eq!(up.sink(0.1, 500).at(500), 1.0, "one that does not hold does not sink");
+    }
 
     #[test]
     fn a_scale_goes_straight_and_stays() {

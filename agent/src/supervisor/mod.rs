@@ -10,6 +10,7 @@ mod ports;
 mod record;
 mod run;
 mod status;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub(crate) struct Parts {
     pub worker_line: WorkerCommandLine,
     pub data_address: DataAddress,
     pub sampling: Arc<Sampling>,
+    /// The data plane is never used.
+    pub no_traffic: bool,
     /// Into this loop, for the threads that it starts.
     pub hear: std::sync::mpsc::Sender<Event>,
 }
@@ -82,6 +85,10 @@ pub(crate) struct Supervisor {
     workers: BTreeMap<Slot, Worker>,
     generation: u64,
     sensed: BTreeMap<u32, Sensed>,
+    /// When each device was sensed last (CLOCK_MONOTONIC).
+    sensed_at_ns: BTreeMap<u32, u64>,
+    /// Which readings are beyond a limit that the coordinator wants to hear of.
+    watched: watch::Watched,
     /// Samples of GPUs that wait to become one batch.
     gathered: record::Gathered,
     /// Who computes on each GPU, and which of them were ever ours.
@@ -111,6 +118,8 @@ impl Supervisor {
             workers: BTreeMap::new(),
             generation: 0,
             sensed: BTreeMap::new(),
+            sensed_at_ns: BTreeMap::new(),
+            watched: watch::Watched::default(),
             gathered: record::Gathered::default(),
             occupants: gpu::Occupants::default(),
             last_work: BTreeMap::new(),
@@ -181,7 +190,7 @@ impl Supervisor {
                 };
                 self.postponed = None;
                 if let Some(run) = &mut self.run {
-                    run.stop_asked(stop.why);
+                    run.stop_asked(monotonic_ns(), stop.why);
                 }
                 self.step_lease(event);
                 self.say_idle_if_stopped();
@@ -204,6 +213,8 @@ impl Supervisor {
             // Nothing new since the last look: the screen shows what is still so.
             now.power_w = before.power_w;
         }
+        self.sensed_at_ns.insert(device, at_ns);
+        self.say_if_passed(device);
     }
 
     fn take_xid(&mut self, device: u32, at_ns: u64, code: u64) {
@@ -265,6 +276,10 @@ impl Supervisor {
                     let text = "no renewal came in time: ramping down".to_owned();
                     tracing::warn!("{text}");
                     self.record_event(EventKind::LeaseLost, None, text);
+                    // Idle is recorded for this as well: who restarts a coordinator asks when.
+                    if let Some(run) = self.run.as_mut().filter(|run| run.stopping.is_none()) {
+                        run.stop_asked(monotonic_ns(), "its lease was lost".to_owned());
+                    }
                 }
                 self.stop_traffic();
                 self.ramp_all(over_ns);

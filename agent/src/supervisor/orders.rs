@@ -75,6 +75,7 @@ impl Supervisor {
             guard.reset(monotonic_ns(), limits);
         }
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
+        self.watched.forget();
         self.run = Some(Run::new(prepare));
         self.record_surroundings();
         self.refuse_devices();
@@ -159,6 +160,7 @@ impl Supervisor {
         let level = scale.map(|scale| v1::Level {
             run_id: arm.run_id.clone(),
             scale,
+            no_rise: arm.no_rise,
             ..v1::Level::default()
         });
         let over_nccl = nccl::is_wanted(&arm).then(|| arm.clone());
@@ -188,18 +190,20 @@ impl Supervisor {
         let before = run.scale.target();
         let over_ns = u64::from(level.over_ms) * 1_000_000;
         let scale = run.scale.towards(level.scale, now_ns, over_ns);
-        let to = scale.target();
+        let (to, no_rise) = (scale.target(), level.no_rise);
         // Said again, or armed with: what is under way goes on.
-        if to.total_cmp(&before).is_eq() {
+        if to.total_cmp(&before).is_eq() && no_rise == run.ceiling.holds() {
             return;
         }
+        run.ceiling = run.ceiling.set(no_rise, run.level_at(now_ns), now_ns, over_ns);
         run.scale = scale;
         for device in self.parts.devices.iter().map(|device| device.index).collect::<Vec<_>>() {
-            let scale = v1::WorkerScale { to, over_ns };
+            let scale = v1::WorkerScale { to, over_ns, no_rise };
             self.tell(Slot::Device(device), Command::Scale(scale));
         }
         let why = if level.why.is_empty() { "as it is armed" } else { &level.why };
-        let text = format!("levels scaled to {:.0} %: {why}", to * 100.0);
+        let held = if no_rise { ", none may rise" } else { "" };
+        let text = format!("levels scaled to {:.0} %{held}: {why}", to * 100.0);
         self.record_event(EventKind::Note, None, text);
     }
 
@@ -284,7 +288,7 @@ impl Supervisor {
     fn order_traffic(&mut self, arm: &v1::Arm, phase: &TimedPhase) {
         // One alone has nobody to talk to; the report says what was not measured.
         let Some(mine) = arm.peers.iter().find(|peer| peer.node == self.parts.node) else { return };
-        if arm.world_size < 2 {
+        if arm.world_size < 2 || self.parts.no_traffic {
             return;
         }
         let order = v1::WorkerTraffic {
@@ -409,6 +413,9 @@ impl Supervisor {
     fn kill_worker(&mut self, slot: Slot, why: &str) {
         if let Some(mut worker) = self.workers.remove(&slot) {
             worker.kill();
+            if let Some(run) = self.run.as_mut().filter(|run| run.stopping.is_some()) {
+                run.idle_ns = Some(monotonic_ns());
+            }
             let device = slot.device();
             self.record_event(EventKind::WorkerDied, device, format!("{slot:?} killed: {why}"));
         }
@@ -426,12 +433,15 @@ impl Supervisor {
 
     pub(super) fn say_idle_if_stopped(&mut self) {
         let idle = self.all_idle();
-        let at_ns = self.parts.clock.now_ns();
+        let clock = self.parts.clock;
         let Some(run) = self.run.as_mut() else { return };
         let Some(why) = run.stopping.clone().filter(|_| idle && !run.idle_said) else { return };
         run.idle_said = true;
         let run_id = run.id().to_owned();
-        self.record_event(EventKind::Idle, None, format!("all devices idle: {why}"));
+        // When the last worker was idle by its own word; one that was killed is idle now.
+        let idle_ns = run.idle_ns.unwrap_or_else(monotonic_ns);
+        let at_ns = clock.tell(idle_ns);
+        self.record_event_at(idle_ns, EventKind::Idle, None, format!("all devices idle: {why}"));
         self.say(v1::agent_message::Kind::Idle(v1::Idle { run_id, at_ns, why }));
     }
 

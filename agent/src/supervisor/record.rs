@@ -33,10 +33,13 @@ impl Supervisor {
             Some(Kind::Started(started)) => self.record_start(device, &started),
             Some(Kind::Window(window)) => self.record_window(device, &window),
             Some(Kind::Mismatch(mismatch)) => self.record_mismatch(device, &mismatch),
-            Some(Kind::Idle(_)) => {
+            Some(Kind::Idle(idle)) => {
                 if let Some(worker) = self.workers.get_mut(&slot) {
                     worker.idle = true;
                     worker.kill_at_ns = None;
+                }
+                if let Some(run) = self.run.as_mut().filter(|run| run.stopping.is_some()) {
+                    run.idle_ns = run.idle_ns.max(Some(idle.at_ns));
                 }
                 self.say_idle_if_stopped();
             }
@@ -224,12 +227,22 @@ impl Supervisor {
     }
 
     pub(super) fn record_event(&mut self, kind: EventKind, device: Option<u32>, text: String) {
+        self.record_event_at(monotonic_ns(), kind, device, text);
+    }
+
+    /// What happened at an instant (CLOCK_MONOTONIC).
+    pub(super) fn record_event_at(
+        &mut self,
+        at_ns: u64,
+        kind: EventKind,
+        device: Option<u32>,
+        text: String,
+    ) {
         let Some(run) = &self.run else { return };
-        let now_ns = monotonic_ns();
         let happening = Happening {
-            time_ns: self.parts.clock.tell(now_ns),
+            time_ns: self.parts.clock.tell(at_ns),
             kind,
-            phase: run.phase_name(now_ns),
+            phase: run.phase_name(at_ns),
             device,
             core: None,
             injected: kind == EventKind::Injection,

@@ -6,7 +6,7 @@ use model::load::Waveform;
 use proto::convert::load_from_wire;
 use proto::v1;
 
-use crate::hardware::Scale;
+use crate::hardware::{Ceiling, Scale};
 
 /// Phases whose reports may still come.
 const PHASES_KEPT: usize = 8;
@@ -55,6 +55,10 @@ pub(super) struct Run {
     pub(super) record_until_ns: Option<u64>,
     /// What the coordinator lowered every level to.
     pub(super) scale: Scale,
+    /// What no level rises above, by the coordinator's word.
+    pub(super) ceiling: Ceiling,
+    /// The latest instant at which a worker of a stopped load was idle.
+    pub(super) idle_ns: Option<u64>,
 }
 
 impl Run {
@@ -77,6 +81,8 @@ impl Run {
             injected: false,
             record_until_ns: None,
             scale: Scale::default(),
+            ceiling: Ceiling::default(),
+            idle_ns: None,
         }
     }
 
@@ -91,12 +97,15 @@ impl Run {
             || self.refused.contains_key(&device)
     }
 
-    pub(super) fn stop_asked(&mut self, why: String) {
+    /// What comes after this instant belongs to no phase: the ramp down of a node that was
+    /// shed is no load that others could be compared with.
+    pub(super) fn stop_asked(&mut self, now_ns: u64, why: String) {
         self.stopping = Some(why);
         self.armed = None;
         self.ready_owed = false;
         for phase in &mut self.phases {
             phase.ended = true;
+            phase.end_ns = phase.end_ns.min(now_ns);
         }
     }
 
@@ -136,7 +145,8 @@ impl Run {
     pub(super) fn level_at(&self, at_ns: u64) -> f64 {
         let phase = self.phase_at(at_ns);
         let level = phase.and_then(|phase| Some(phase.waveform?.level_at(at_ns - phase.start_ns)));
-        level.map_or(0.0, |level| level * self.scale.at(at_ns))
+        let scaled = level.map_or(0.0, |level| level * self.scale.at(at_ns));
+        scaled.min(self.ceiling.at(at_ns))
     }
 
     /// When a phase ends whose loads must be brought down.

@@ -30,6 +30,9 @@ fn mean_level(run: &Run, now_ns: u64) -> f64 {
 
 impl Supervisor {
     pub(super) fn say_status(&mut self, now_ns: u64) {
+        if let Some(run) = &mut self.run {
+            run.ceiling = run.ceiling.sink(run.level_at(now_ns), now_ns);
+        }
         let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
         let phase = self.run.as_ref().and_then(|run| run.phase_at(now_ns)).cloned();
         let level = self.run.as_ref().map_or(0.0, |run| mean_level(run, now_ns));
@@ -58,6 +61,8 @@ impl Supervisor {
             devices_heating: heating as u32,
             scale: self.run.as_ref().map(|run| run.scale.target()),
             usable_gpus: self.run.as_ref().map(|_| self.usable_gpus().len() as u32),
+            readings: self.readings(),
+            no_rise: self.run.as_ref().is_some_and(|run| run.ceiling.holds()),
         };
         self.say(v1::agent_message::Kind::Status(status));
     }

@@ -24,7 +24,9 @@ pub(super) fn load_command(
             LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, inject })
         }
         Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
-        Kind::Scale(scale) => LoadCommand::Scale { to: scale.to, over_ns: scale.over_ns },
+        Kind::Scale(v1::WorkerScale { to, over_ns, no_rise }) => {
+            LoadCommand::Scale { to: *to, over_ns: *over_ns, no_rise: *no_rise }
+        }
         Kind::Drop(_) => LoadCommand::Drop,
         Kind::Traffic(_) | Kind::Listen(_) | Kind::NewId(_) => return Ok(None),
     }))

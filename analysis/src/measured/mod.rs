@@ -7,6 +7,7 @@ mod devices;
 mod fabric;
 mod gpus;
 pub(crate) mod skew;
+pub(crate) mod stops;
 mod tables;
 mod thermal;
 
@@ -21,6 +22,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines.extend(fabric::measured(case));
     lines.extend(gpus::measured(case));
     lines.extend(skew::measured(case));
+    lines.extend(stops::measured(case));
     lines.extend(tables::measured(case));
     lines.extend(thermal::measured(case));
     lines.extend(crate::meters::measured(case));

@@ -31,6 +31,9 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     if let Some(permit) = &options.permit {
         formats::permit::read(permit).map_err(Failure::usage)?;
     }
+    if let Some(interlocks) = &options.interlocks {
+        formats::interlocks::read(interlocks).map_err(Failure::usage)?;
+    }
     let defaults = Config::new(state_dir.clone());
     let config = Config {
         lease: Duration::from_millis(options.lease_ms),
@@ -38,6 +41,8 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         congestion: options.congestion.clone(),
         security: security.clone(),
         permission,
+        interlocks: options.interlocks.clone(),
+        meters: options.meters.clone(),
         stop_file: options.stop_file.clone().unwrap_or(defaults.stop_file.clone()),
         ..defaults
     };
@@ -69,7 +74,9 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
 fn not_started(error: StartError) -> Failure {
     match error {
         StartError::Tls(_) | StartError::PlainText(_) => Failure::usage(error),
-        StartError::Store(_) | StartError::Address(_) => Failure::infrastructure(error),
+        StartError::Store(_) | StartError::Address(_) | StartError::Thread(_) => {
+            Failure::infrastructure(error)
+        }
     }
 }
 

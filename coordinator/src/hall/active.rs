@@ -72,16 +72,17 @@ impl Active {
         }
     }
 
-    pub(crate) fn prepare(&self, config: &Config) -> v1::Prepare {
+    pub(crate) fn prepare(&self, node: &str, config: &Config) -> v1::Prepare {
         v1::Prepare {
             run_id: self.run.clone(),
             data_token: self.token.clone(),
             device_temp_limit_c: self.plan.limits.device_temp_c,
             sample_interval_ms: config.sample_interval.as_millis() as u32,
             congestion: config.congestion.clone(),
-            ramp_ms: config.ramp.as_millis() as u32,
+            ramp_ms: self.heat.ramp_ms(node),
             injections: self.injections.clone(),
             lease_id: self.lease.clone(),
+            watches: self.heat.interlocks.watches(),
         }
     }
 
@@ -109,6 +110,7 @@ impl Active {
             loaded: spec.loaded,
             attempt,
             scale: Some(self.heat.held.scale_of(node)),
+            no_rise: self.heat.interlocks.holds(),
         }
     }
 

@@ -69,10 +69,11 @@ impl Hall {
             let failed =
                 RunRow { state: "failed".to_owned(), ended_ns: now_ns, ..active.row(&self.config) };
             let turn = Turn::take(self, &mut inner, failed)?;
-            (active, [created, permitted], warnings, turn)
+            let interlocks = active.heat.interlocks_entry();
+            (active, [Some(created), Some(permitted), interlocks], warnings, turn)
         };
         let run = active.run.clone();
-        for entry in created {
+        for entry in created.into_iter().flatten() {
             stored(self.writer.journal_durable(&run, now_ns, entry)).await?;
         }
         self.begin(active, turn).await?;
@@ -91,6 +92,7 @@ impl Hall {
         inner.starting = None;
         active.machine.hold_heat(active.heat.held.waits());
         let actions = inner.active.insert(active).machine.begin(now_ns);
+        self.begin_watching(&mut inner, now_ns);
         // Before the first phase is armed: it is armed with its scale.
         self.control(&mut inner, now_ns);
         for action in actions {
@@ -206,6 +208,9 @@ impl Hall {
         let name = active.specs.get(phase).map(|spec| spec.name.clone()).unwrap_or_default();
         let entry = JournalEntry::Resumed { who: who.to_owned(), phase };
         stored(self.writer.journal_durable(&row.run, self.clock.now_ns(), entry)).await?;
+        if let Some(entry) = active.heat.interlocks_entry() {
+            self.writer.journal(&row.run, self.clock.now_ns(), entry);
+        }
         self.begin(active, turn).await?;
         Ok(Resumed { run: row.run, phase, name })
     }
@@ -257,12 +262,14 @@ impl Hall {
         let mut inner = self.lock();
         self.put(&mut inner, ended.clone());
         // Its agents kept recording, in case that it would be resumed; those whose lease is
-        // not lost yet still heat. A Finish ramps; a drop must be said.
-        let ramp_ms = self.config.ramp.as_millis() as u32;
+        // not lost yet still heat. A Finish ramps as their lease says; a drop must be said.
+        let ramp_ms = 0;
         let (run_id, why) = (ended.run.clone(), format!("stopped by {who}"));
         let stop = v1::Stop { run_id: run_id.clone(), drop, ramp_ms, why };
         for agent in inner.agents.values_mut() {
-            send(agent, v1::coordinator_message::Kind::Stop(stop.clone()));
+            if drop {
+                send(agent, v1::coordinator_message::Kind::Stop(stop.clone()));
+            }
             let finish = v1::Finish { run_id: run_id.clone() };
             send(agent, v1::coordinator_message::Kind::Finish(finish));
         }

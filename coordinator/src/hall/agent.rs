@@ -19,6 +19,8 @@ pub(crate) struct Agent {
     pub clock: OffsetEstimator,
     pub last_seen_ns: i64,
     pub status: Option<v1::Status>,
+    /// When it came, on the coordinator's clock.
+    pub(crate) status_ns: i64,
     /// The last power that it said, with the level beside it.
     pub(crate) power: Option<Reading>,
     pub probes: u64,
@@ -40,6 +42,7 @@ impl Agent {
             clock: OffsetEstimator::default(),
             last_seen_ns: now_ns,
             status: None,
+            status_ns: 0,
             power: None,
             probes: 0,
             probes_to_follow: 0,

@@ -11,7 +11,8 @@ use proto::v1;
 use super::active::NcclMember;
 use super::agent::send;
 use super::{Active, Hall, Inner, SubmitError};
-use crate::budget::{Draws, Held, NodeNow, Reading, budgets, check};
+use crate::budget::{Descent, Draws, Held, NodeNow, Reading, budgets, check};
+use crate::interlock::{Interlocks, of_status};
 use crate::permit::{Ask, Permission, refusals};
 use crate::run::{Event, State, members_of};
 use crate::store::{JournalEntry, Planned};
@@ -26,6 +27,11 @@ const AHEAD_NS: i64 = 4_000_000_000;
 /// The heat of a run: who allowed it, and what holds it.
 pub(crate) struct Heat {
     pub(crate) held: Held,
+    /// Which readings end it, with the text that they were read from.
+    pub(crate) interlocks: Interlocks,
+    pub(crate) interlocks_toml: Option<(String, String)>,
+    /// How long each node takes to come down.
+    descent: Descent,
     /// The permit as it was when the run began.
     permit: Option<Permit>,
     permit_toml: Option<String>,
@@ -78,7 +84,14 @@ impl Hall {
             None => Vec::new(),
         };
         let draw_kw = draws.each(self.config.permission == Permission::SmallLoad);
+        let descent = Descent::new(asked.site, permit.as_ref(), self.config.ramp, &draw_kw);
+        let descent = descent.map_err(refuse)?;
+        let (interlocks, interlocks_toml) =
+            self.interlocks(inner, asked.site, asked.planned, now_ns).map_err(refuse)?;
         let heat = Heat {
+            interlocks,
+            interlocks_toml,
+            descent,
             held: Held::new(
                 budgets(asked.site, permit.as_ref(), &names),
                 permit.as_ref().is_some_and(Permit::is_staged),
@@ -90,7 +103,8 @@ impl Hall {
             members,
         };
         let ramp_s = self.config.ramp.as_secs_f64();
-        let end_ns = now_ns + ((asked.seconds + ramp_s) * 1e9) as i64;
+        let down_s = f64::from(heat.descent.longest_ms()) / 1e3;
+        let end_ns = now_ns + ((asked.seconds + down_s) * 1e9) as i64;
         let refused = heat.refused(asked.plan, asked.site, (now_ns, end_ns), ramp_s, None);
         if refused.is_empty() { Ok((heat, warnings)) } else { Err(refuse(refused)) }
     }
@@ -214,6 +228,9 @@ impl Hall {
             nodes.insert(planned.node.clone(), run.node_now(&planned.node, &phases, power));
         }
         let phase = phases.first().map(|at| run.specs[*at].name.clone()).unwrap_or_default();
+        run.heat.descent.measure(&nodes);
+        run.machine.set_ramp(i64::from(run.heat.descent.longest_ms()) * 1_000_000);
+        let no_rise = run.heat.interlocks.holds();
         let changes = run.heat.held.step(now_ns, &phase, &nodes);
         for entry in changes.entries {
             self.writer.journal(&run.run, now_ns, entry);
@@ -227,10 +244,11 @@ impl Hall {
             let changed = changes.nodes.iter().any(|(changed, _)| changed == node);
             let status = agent.status.as_ref().filter(|status| status.run_id == run.run);
             let said = status.and_then(|status| status.scale);
+            let held = status.is_some_and(|status| status.no_rise != no_rise);
             // A message of an earlier session may have been lost with it.
-            if changed || said.is_some_and(|said| (said - scale).abs() > 1e-6) {
+            if changed || held || said.is_some_and(|said| (said - scale).abs() > 1e-6) {
                 let (run_id, why) = (run.run.clone(), changes.why.clone());
-                let level = v1::Level { run_id, scale, over_ms: OVER_MS, why };
+                let level = v1::Level { run_id, scale, over_ms: OVER_MS, why, no_rise };
                 send(agent, v1::coordinator_message::Kind::Level(level));
             }
         }
@@ -259,7 +277,13 @@ impl Hall {
             // One that fell out is no rank of the next communicator.
             *member = NcclMember::of(&agent.hello, Some(usable));
         }
-        agent.status = Some(status);
+        let offset_ns = agent.clock.at(now_ns).map(|offset| offset.offset_ns);
+        // Whose clock is not known yet is taken at its word of a moment ago.
+        let heard = of_status(node, &status, offset_ns.unwrap_or_default());
+        (agent.status, agent.status_ns) = (Some(status), now_ns);
+        self.watch(inner, now_ns, |interlocks| {
+            heard.iter().flat_map(|heard| interlocks.hear(now_ns, heard)).collect()
+        });
     }
 
     pub(super) fn keep_peaks(&self, inner: &Inner, active: &Active) {
@@ -272,6 +296,17 @@ impl Hall {
 }
 
 impl Heat {
+    /// The interlocks as they were read, for the run's record.
+    pub(crate) fn interlocks_entry(&self) -> Option<JournalEntry> {
+        let (file, toml) = self.interlocks_toml.clone()?;
+        Some(JournalEntry::Interlocks { file, toml })
+    }
+
+    /// Time over which a node comes down, in milliseconds.
+    pub(crate) fn ramp_ms(&self, node: &str) -> u32 {
+        self.descent.ramp_ms(node)
+    }
+
     /// Clauses that refuse a plan: of the permit given, or of its own.
     fn refused(
         &self,

@@ -8,6 +8,7 @@ mod active;
 mod admission;
 mod agent;
 mod heat;
+mod interlock;
 mod status;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) starting: Option<String>,
     /// Most watts of each node that held for two readings, in this life or an earlier one.
     pub(crate) peaks: BTreeMap<String, f64>,
+    /// What the building's meters said last, and whose trip nobody resumed yet.
+    pub(crate) interlocks: interlock::Standing,
     next_session: u64,
 }
 
@@ -93,6 +96,7 @@ impl Hall {
             runs,
             starting: None,
             peaks,
+            interlocks: interlock::Standing::default(),
             next_session: 1,
         };
         Ok(Self {
@@ -249,6 +253,7 @@ impl Hall {
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
         self.step(&mut inner, now_ns, Event::Tick);
+        self.watch(&mut inner, now_ns, |interlocks| interlocks.tick(now_ns));
         self.control(&mut inner, now_ns);
     }
 
@@ -294,19 +299,17 @@ impl Hall {
     }
 
     fn answer_lease(&self, inner: &mut Inner, node: &str, request: &v1::LeaseRequest) {
-        let granted = inner.active.as_ref().is_some_and(|active| {
+        let granted = inner.active.as_ref().filter(|active| {
             active.run == request.run_id
                 && active.lease == request.lease_id
                 && active.machine.may_heat(node)
         });
-        if !granted {
-            return;
-        }
+        let Some(ramp_ms) = granted.map(|active| active.heat.ramp_ms(node)) else { return };
         let grant = v1::LeaseGrant {
             request_id: request.request_id,
             run_id: request.run_id.clone(),
             ttl_ms: self.config.lease.as_millis() as u32,
-            ramp_ms: self.config.ramp.as_millis() as u32,
+            ramp_ms,
             lease_id: request.lease_id.clone(),
         };
         if let Some(agent) = inner.agents.get_mut(node) {
@@ -436,7 +439,7 @@ impl Hall {
                 tell(
                     agents,
                     &node,
-                    v1::coordinator_message::Kind::Prepare(run.prepare(&self.config)),
+                    v1::coordinator_message::Kind::Prepare(run.prepare(&node, &self.config)),
                 );
             }
             Action::Arm { node, rank, phase, attempt, members } => {
@@ -460,7 +463,7 @@ impl Hall {
                 }
             }
             Action::Stop { node, drop, why } => {
-                let ramp_ms = self.config.ramp.as_millis() as u32;
+                let ramp_ms = run.heat.ramp_ms(&node);
                 let stop = v1::Stop { run_id: run.run.clone(), drop, ramp_ms, why };
                 tell(agents, &node, v1::coordinator_message::Kind::Stop(stop));
             }
@@ -470,6 +473,7 @@ impl Hall {
             }
             Action::Lost { node, reason, why } => {
                 self.journal_loss(run, &node, (reason, why), now_ns);
+                self.watch_loss(inner, now_ns, &node, reason);
             }
             Action::PhaseStarts { phase, start_ns } => {
                 let entry = run.phase_starts(phase, start_ns);

@@ -89,6 +89,16 @@ pub enum Event {
     LimitTripped {
         why: String,
     },
+    /// An interlock ends the run.
+    Interlocked {
+        drop: bool,
+        why: String,
+    },
+    /// These nodes ramp to idle and stay there; the rest goes on.
+    Shed {
+        nodes: Vec<String>,
+        why: String,
+    },
     Tick,
 }
 
@@ -96,9 +106,12 @@ impl Event {
     /// Whether what follows from it can't wait for the next tick.
     fn decides(&self) -> bool {
         match self {
-            Self::Gone { .. } | Self::StopAsked { .. } | Self::LimitTripped { .. } | Self::Tick => {
-                true
-            }
+            Self::Gone { .. }
+            | Self::StopAsked { .. }
+            | Self::LimitTripped { .. }
+            | Self::Interlocked { .. }
+            | Self::Shed { .. }
+            | Self::Tick => true,
             Self::Prepared { .. }
             | Self::Ready { .. }
             | Self::Clock { .. }
@@ -180,6 +193,8 @@ struct Member {
     exchanges: usize,
     clock_error_ns: u64,
     lost: bool,
+    /// It was told to go idle, and heats no more in this run.
+    shed: bool,
     last_seen_ns: i64,
     idle: bool,
     closed: Option<u64>,
@@ -262,6 +277,7 @@ impl RunMachine {
             exchanges: 0,
             clock_error_ns: u64::MAX,
             lost: false,
+            shed: false,
             last_seen_ns: i64::MIN,
             idle: false,
             closed: None,
@@ -315,7 +331,18 @@ impl RunMachine {
     #[must_use]
     pub fn may_heat(&self, node: &str) -> bool {
         matches!(self.state, State::Preparing { .. } | State::Running)
-            && self.members.get(node).is_some_and(|member| !member.lost)
+            && self.members.get(node).is_some_and(|member| !member.lost && !member.shed)
+    }
+
+    /// Longest time that the nodes may take to come down.
+    pub fn set_ramp(&mut self, ramp_ns: i64) {
+        self.ramp_ns = ramp_ns;
+    }
+
+    /// Whether anything may be hot: the run goes on, or is on its way down.
+    #[must_use]
+    pub fn may_be_hot(&self) -> bool {
+        !matches!(self.state, State::Closing { .. } | State::Ended)
     }
 
     /// The phase that runs now: index, start and end on the coordinator's clock.
@@ -368,9 +395,8 @@ impl RunMachine {
             Event::Idle { node } => {
                 self.seen(&node, now_ns);
                 // An Idle of before the stop says nothing about the heat that it ends.
-                if matches!(self.state, State::Stopping { .. }) {
-                    self.with(&node, |member| member.idle = true);
-                }
+                let stopping = matches!(self.state, State::Stopping { .. });
+                self.with(&node, |member| member.idle |= stopping || member.shed);
             }
             Event::Closed { node, last_seq } => {
                 self.seen(&node, now_ns);
@@ -386,7 +412,33 @@ impl RunMachine {
             Event::LimitTripped { why } => {
                 self.stop(now_ns, false, why.clone(), End::Aborted { why }, actions);
             }
+            Event::Interlocked { drop, why } => {
+                self.stop(now_ns, drop, why.clone(), End::Aborted { why }, actions);
+            }
+            Event::Shed { nodes, why } => self.shed(now_ns, &nodes, &why, actions),
             Event::Tick => {}
+        }
+    }
+
+    fn shed(&mut self, now_ns: i64, nodes: &[String], why: &str, actions: &mut Vec<Action>) {
+        if !matches!(self.state, State::Preparing { .. } | State::Running) {
+            return;
+        }
+        for node in nodes {
+            let Some(member) = self.members.get_mut(node) else { continue };
+            if member.lost || member.shed {
+                continue;
+            }
+            member.shed = true;
+            if let Some(arming) = &mut self.arming {
+                arming.waiting.remove(node);
+            }
+            let (node, why) = (node.clone(), why.to_owned());
+            actions.push(Action::Stop { node, drop: false, why });
+        }
+        if self.members.values().all(|member| member.lost || member.shed) {
+            let why = format!("nothing is left to load: {why}");
+            self.stop(now_ns, false, why.clone(), End::Aborted { why }, actions);
         }
     }
 
@@ -458,7 +510,8 @@ impl RunMachine {
         if self.fails_quorum(now_ns, actions) {
             return;
         }
-        if self.members.values().all(|member| member.lost || member.may_be_armed(waited_ns)) {
+        let out = |member: &Member| member.lost || member.shed;
+        if self.members.values().all(|member| out(member) || member.may_be_armed(waited_ns)) {
             self.state = State::Running;
             self.arm_upcoming(now_ns, actions);
             self.stop_if_done(now_ns, actions);
@@ -469,7 +522,7 @@ impl RunMachine {
         let late: Vec<(String, (LossReason, String))> = self
             .members
             .iter()
-            .filter(|(_, member)| !member.lost)
+            .filter(|(_, member)| !member.lost && !member.shed)
             .filter_map(|(node, member)| Some((node.clone(), member.unprepared()?)))
             .collect();
         for (node, (reason, why)) in late {
@@ -528,8 +581,8 @@ impl RunMachine {
             let why = "was not ready in time".to_owned();
             self.lose(node, LossReason::NotReady, why, actions);
         }
-        // Whoever was lost meanwhile is in the others' ring: arm again without it.
-        if arming.armed.iter().any(|node| self.is_lost(node)) {
+        // Whoever was lost or shed meanwhile is in the others' ring: arm again without it.
+        if arming.armed.iter().any(|node| self.is_out(node)) {
             self.upcoming = arming.phase;
             self.arm_upcoming(now_ns, actions);
             return;
@@ -640,6 +693,10 @@ impl RunMachine {
     }
 
     fn active_members(&self, phase: usize) -> Vec<String> {
-        self.phases[phase].members.iter().filter(|node| !self.is_lost(node)).cloned().collect()
+        self.phases[phase].members.iter().filter(|node| !self.is_out(node)).cloned().collect()
+    }
+
+    fn is_out(&self, node: &str) -> bool {
+        self.members.get(node).is_none_or(|member| member.lost || member.shed)
     }
 }

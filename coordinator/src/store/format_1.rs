@@ -64,14 +64,15 @@ fn unpacked(packed: bool, stored: StoredBatch, path: &Path) -> Result<StoredBatc
         return Ok(stored);
     }
     let StoredBatch { mut batch, received_ns } = stored;
-    batch.records = zstd::bulk::decompress(&batch.records, UNPACKED_BYTES_MAX).map_err(|error| {
-        StoreError::Damaged {
-            file: path.to_owned(),
-            node: batch.node.clone(),
-            seq: batch.seq,
-            why: error.to_string(),
-        }
-    })?;
+    batch.records =
+        zstd::bulk::decompress(&batch.records, UNPACKED_BYTES_MAX).map_err(|error| {
+            StoreError::Damaged {
+                file: path.to_owned(),
+                node: batch.node.clone(),
+                seq: batch.seq,
+                why: error.to_string(),
+            }
+        })?;
     Ok(StoredBatch { batch, received_ns })
 }
 

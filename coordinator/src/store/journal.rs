@@ -97,6 +97,34 @@ pub enum JournalEntry {
         /// Nodes of the domain whose power was not measured just then.
         silent: usize,
     },
+    /// The interlocks that guard this run, as they were read.
+    Interlocks {
+        file: String,
+        toml: String,
+    },
+    /// A rule tripped. Times are the coordinator's clock.
+    Interlock {
+        rule: String,
+        /// File and line of the rule.
+        at: String,
+        /// A word of `model::interlock::Action`.
+        action: String,
+        why: String,
+        source: String,
+        value: Option<f64>,
+        limit: Option<f64>,
+        /// The instant that the reaction counts from, and when the coordinator knew.
+        read_ns: i64,
+        heard_ns: i64,
+        /// Of a shed.
+        domain: String,
+        nodes: Vec<String>,
+    },
+    /// A person ended an interlock's trip.
+    InterlockResumed {
+        rule: String,
+        who: String,
+    },
     /// The coordinator was started again and found this run unfinished.
     Suspended {
         phase: usize,

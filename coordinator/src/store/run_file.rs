@@ -273,8 +273,10 @@ impl RunFile {
         }
         let streams = self.stream_rows()?;
         let wrap = |source| sqlite(&self.path, source);
-        let mut query =
-            self.connection.prepare("SELECT id, directory FROM groups ORDER BY id").map_err(wrap)?;
+        let mut query = self
+            .connection
+            .prepare("SELECT id, directory FROM groups ORDER BY id")
+            .map_err(wrap)?;
         let mut rows = query.query([]).map_err(wrap)?;
         while let Some(row) = rows.next().map_err(wrap)? {
             let group: i64 = row.get(0).map_err(wrap)?;
@@ -292,11 +294,8 @@ impl RunFile {
         self.in_file(|c| {
             let mut query = c.prepare("SELECT id, node, instance, boot_id FROM streams")?;
             let rows = query.query_map([], |row| {
-                let row_of = StreamRow {
-                    node: row.get(1)?,
-                    instance: row.get(2)?,
-                    boot_id: row.get(3)?,
-                };
+                let row_of =
+                    StreamRow { node: row.get(1)?, instance: row.get(2)?, boot_id: row.get(3)? };
                 Ok((row.get(0)?, row_of))
             })?;
             rows.collect()

@@ -89,10 +89,10 @@ impl<R: Row> CsvReader<R> {
 }
 
 /// What is wrong with a cell, and the mend.
-type CellProblem = (String, &'static str);
+pub(super) type CellProblem = (String, &'static str);
 
 /// Puts a cell into its slot.
-fn put<R>(
+pub(super) fn put<R>(
     cell: &str,
     slot: &Slot<R>,
     row: &mut R,
@@ -141,7 +141,7 @@ fn quoted(cell: &str) -> String {
     format!("\"{}\"", cell.escape_debug().take(40).collect::<String>())
 }
 
-fn wrong(file: &str, error: &csv::Error) -> TableError {
+pub(super) fn wrong(file: &str, error: &csv::Error) -> TableError {
     let line = error.position().map(csv::Position::line);
     let place = line.map_or(TablePlace::File, TablePlace::Line);
     match error.kind() {

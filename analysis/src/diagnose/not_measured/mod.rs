@@ -9,6 +9,7 @@ mod fabric;
 mod impossible;
 mod load;
 mod sensors;
+mod stops;
 mod tables;
 
 use model::facts::Source;
@@ -77,6 +78,7 @@ fn of_agents(case: &Case) -> Vec<Gap> {
     gaps.extend(load::load_seconds(case));
     gaps.extend(attendance::lost_records(case));
     gaps.extend(attendance::clocks(case));
+    gaps.extend(stops::stops(case));
     gaps.extend(sensors::sensors(case));
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));

@@ -177,7 +177,7 @@ impl Point {
     }
 
     /// A reading's value in the point's own unit.
-    pub(super) fn value(self, value: f64, unit: &str) -> Result<f64, Refusal> {
+    pub fn value(self, value: f64, unit: &str) -> Result<f64, Refusal> {
         if !value.is_finite() {
             return Err(Refusal::NotANumber);
         }

@@ -34,6 +34,13 @@ const SKEW_COLUMNS: [(&str, &str); 4] = [
     ("start_skew_claimed_error", "clock known to"),
 ];
 
+const STOP_COLUMNS: [(&str, &str); 4] = [
+    ("stop_reading_to_idle_ms_p50", "p50"),
+    ("stop_reading_to_idle_ms_p99", "p99"),
+    ("stop_reading_to_idle_ms_max", "max"),
+    ("stop_nodes_idle", "nodes"),
+];
+
 /// `of_tables`: no agent said how devices worked, so the spread over the fleet is shown.
 pub(super) fn write(page: &mut Page, lines: &[Measured], of_tables: bool) {
     page.blank();
@@ -53,6 +60,8 @@ pub(super) fn write(page: &mut Page, lines: &[Measured], of_tables: bool) {
     pairs(lines).write(page);
     round_trips(lines).write(page);
     skew(lines).write(page);
+    let title = "stops, in ms: from the reading or the person's word to a node's last worker idle";
+    Table { title: title.to_owned(), ..by_place(lines, &STOP_COLUMNS) }.write(page);
 }
 
 /// The columns that have values, one for each phase, and the rows of their places.
