@@ -77,6 +77,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         devices: devices.iter().map(Device::to_wire).collect(),
         missing: missing.iter().map(missing_to_wire).collect(),
         nccl_version,
+        holds_power: true,
     };
     let (hear, events) = std::sync::mpsc::channel();
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         phases: vec![phase(
             PhaseKind::Hold,
             3_600.0,
-            Some(PhaseLoad { kernel: Kernel::Mix, percent: 100.0 }),
+            Some(PhaseLoad::of(Kernel::Mix, 100.0)),
         )],
     };
     let faults = ["pdu_limit:pdu-a-3=10%".parse()?, "loop_flow:loop-2=30%".parse()?];

@@ -77,6 +77,7 @@ impl Supervisor {
         }
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.run = Some(Run::new(prepare));
+        self.power.end();
         self.record_surroundings();
         self.refuse_devices();
         if let Err(error) = self.start_workers() {
@@ -161,6 +162,7 @@ impl Supervisor {
             scale,
             ..v1::Level::default()
         });
+        let holds_power = arm.load.as_ref().is_some_and(|load| load.target_w.is_some());
         let over_nccl = nccl::is_wanted(&arm).then(|| arm.clone());
         run.armed = Some(arm);
         run.ready_owed = true;
@@ -168,6 +170,9 @@ impl Supervisor {
         run.nccl_id.clear();
         if let Some(level) = level {
             self.scale(&level);
+        }
+        if holds_power {
+            self.look_often();
         }
         if let Some(why) = over_nccl.and_then(|arm| self.open_nccl(&arm).err()) {
             self.answer_pending_arm(Some(why));
@@ -204,13 +209,15 @@ impl Supervisor {
     }
 
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
+        let armed = self.run.as_ref().and_then(|run| run.armed.as_ref());
+        let blind = armed.and_then(|arm| self.refused_power(arm));
         let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
         let Some(arm) = &run.armed else { return };
         if run.nccl_owed.is_some() && why_not.is_none() {
             return;
         }
         let loadable = self.parts.devices.iter().filter(|d| !run.refused.contains_key(&d.index));
-        let why = why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>()));
+        let why = why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>())).or(blind);
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),
@@ -268,11 +275,19 @@ impl Supervisor {
             if tripped || self.refusal_of(device.index).is_some() {
                 continue;
             }
+            let power_scale = match phase.waveform {
+                Some(waveform) => self.begin_power(device.index, load, waveform, phase),
+                None => None,
+            };
+            if load.target_w.is_some() && power_scale.is_none() {
+                continue;
+            }
             let order = v1::WorkerLoad {
                 load: Some(load.clone()),
                 start_ns: phase.start_ns,
                 end_ns: phase.end_ns + ORDER_TAIL_NS,
                 inject: self.take_injection(device.index),
+                power_scale,
             };
             self.tell(Slot::Device(device.index), Command::Load(order));
             if let Some(worker) = self.workers.get_mut(&Slot::Device(device.index)) {

@@ -10,7 +10,7 @@ use proto::v1;
 
 use super::agent::send;
 use super::{Active, Hall, Inner, SubmitError};
-use crate::budget::{Draws, Held, NodeNow, Reading, budgets, check};
+use crate::budget::{Asked, Draws, Held, NodeNow, Reading, budgets, check};
 use crate::permit::{Ask, Permission, refusals};
 use crate::run::{Event, State, members_of};
 use crate::store::{JournalEntry, Planned};
@@ -30,6 +30,8 @@ pub(crate) struct Heat {
     affirmed: Vec<String>,
     /// kW of each node at full level.
     draw_kw: BTreeMap<String, f64>,
+    /// kW that phases ask for by name instead.
+    pub(crate) asked: Asked,
     /// Of each phase, the nodes that the plan selects.
     members: Vec<Vec<String>>,
 }
@@ -68,12 +70,19 @@ impl Hall {
             let measured_w = inner.peaks.get(&planned.node).copied();
             draws.add(&planned.node, node.and_then(|n| n.max_kw), measured_w, &planned.devices);
         }
-        let warnings = match asked.site {
-            Some(site) => {
-                check(site, asked.plan, &members, &draws, asked.allow_unrated).map_err(refuse)?
-            }
-            None => Vec::new(),
-        };
+        let power = Asked::of(asked.plan, &members, asked.planned);
+        let (beyond, mut warnings) = power.limits();
+        if !beyond.is_empty() {
+            return Err(refuse(beyond));
+        }
+        let earlier = cannot_hold(inner, &power, asked.planned);
+        if !earlier.is_empty() {
+            return Err(refuse(earlier));
+        }
+        if let Some(site) = asked.site {
+            let rated = check(site, asked.plan, &members, &draws, &power, asked.allow_unrated);
+            warnings.extend(rated.map_err(refuse)?);
+        }
         let draw_kw = draws.each(self.config.permission == Permission::SmallLoad);
         let heat = Heat {
             held: Held::new(
@@ -83,6 +92,7 @@ impl Hall {
             permit,
             affirmed: asked.affirmed,
             draw_kw,
+            asked: power,
             members,
         };
         let ramp_s = self.config.ramp.as_secs_f64();
@@ -282,6 +292,7 @@ impl Heat {
             site,
             members: &self.members,
             draw_kw: &self.draw_kw,
+            asked: &self.asked,
             now_ns,
             end_ns,
             ramp_s,
@@ -324,6 +335,19 @@ impl Active {
         }
         now
     }
+}
+
+/// Nodes whose agents would not hold watts, but run at full level.
+fn cannot_hold(inner: &Inner, power: &Asked, planned: &[Planned]) -> Vec<String> {
+    let holds = |node: &str| inner.agents.get(node).is_some_and(|agent| agent.hello.holds_power);
+    let earlier = |planned: &&Planned| {
+        !planned.instance.is_empty() && power.asks(&planned.node) && !holds(&planned.node)
+    };
+    let line = |planned: &Planned| {
+        let node = &planned.node;
+        format!("the agent of {node} is of a release that can't hold watts: update it, or ask for percent")
+    };
+    planned.iter().filter(earlier).map(line).collect()
 }
 
 fn goes_on(state: &State) -> bool {

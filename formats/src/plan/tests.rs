@@ -34,7 +34,7 @@ fn the_builtin_plans_read() {
 fn defaults_are_as_documented() {
     let hold = phase_of("kind = \"hold\"\nseconds = 1");
     assert_eq!(hold.name, "hold");
-    assert_eq!(hold.load, Some(PhaseLoad { kernel: Kernel::Mix, percent: 100.0 }));
+    assert_eq!(hold.load, Some(PhaseLoad::of(Kernel::Mix, 100.0)));
     assert_eq!((hold.on, hold.traffic), (Selector::All, None));
     let collective = phase_of("kind = \"collective\"\nseconds = 1");
     assert_eq!(

@@ -136,7 +136,7 @@ mod tests {
 
     fn active(waveform: Waveform, end_ns: u64) -> Active {
         let order =
-            LoadOrder { kernel: Kernel::Bf16, waveform, start_ns: START, end_ns, inject: None };
+            LoadOrder { kernel: Kernel::Bf16, waveform, start_ns: START, end_ns, inject: None, power_scale: None };
         let mut programme = Programme::new();
         programme.begin(1, Arc::new(order));
         assert_eq!(programme.advance(START), Some(Change::Began));
