@@ -57,7 +57,7 @@ const CAUTION_KNOWN: f64 = 0.95;
 /// idles at less, and too much belief would overshoot.
 const IDLE_BELIEVED: f64 = 0.9;
 /// Idle is at most this share of a target.
-const IDLE_SHARE_MAX: f64 = 0.5;
+const IDLE_SHARE_MAX: f64 = 0.9;
 /// Power follows levels at least so steeply, as a power of them, when it comes down.
 const STEEP_LEAST: f64 = 0.3;
 /// Levels must differ by this factor to tell how steep.

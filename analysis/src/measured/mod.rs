@@ -6,6 +6,7 @@
 mod devices;
 mod fabric;
 mod gpus;
+pub(crate) mod power;
 pub(crate) mod skew;
 mod tables;
 mod thermal;
@@ -20,6 +21,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = devices::measured(case);
     lines.extend(fabric::measured(case));
     lines.extend(gpus::measured(case));
+    lines.extend(power::measured(case));
     lines.extend(skew::measured(case));
     lines.extend(tables::measured(case));
     lines.extend(thermal::measured(case));

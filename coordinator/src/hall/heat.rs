@@ -70,7 +70,11 @@ impl Hall {
             let measured_w = inner.peaks.get(&planned.node).copied();
             draws.add(&planned.node, node.and_then(|n| n.max_kw), measured_w, &planned.devices);
         }
-        let power = Asked::of(asked.plan, &members, asked.planned);
+        let present = asked.planned.iter().filter(|p| !p.instance.is_empty());
+        let present: Vec<String> = present.map(|p| p.node.clone()).collect();
+        let loaded: Vec<Vec<String>> =
+            asked.plan.phases.iter().map(|p| members_of(&p.on, asked.site, &present)).collect();
+        let power = Asked::of(asked.plan, &loaded, asked.planned);
         let (beyond, mut warnings) = power.limits();
         if !beyond.is_empty() {
             return Err(refuse(beyond));
