@@ -107,6 +107,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         worker_line,
         data_address,
         sampling,
+        power_lag_ms: options.power_lag_ms,
         hear,
     };
     // On this thread: workers die with the thread that made them, and this one is the last.

@@ -68,6 +68,8 @@ pub(crate) struct Parts {
     pub worker_line: WorkerCommandLine,
     pub data_address: DataAddress,
     pub sampling: Arc<Sampling>,
+    /// How late power readings are, where a person knows better.
+    pub power_lag_ms: Option<u32>,
     /// Into this loop, for the threads that it starts.
     pub hear: std::sync::mpsc::Sender<Event>,
 }

@@ -102,7 +102,9 @@ impl Supervisor {
         let target_w = load.target_w?;
         let kernel = Kernel::from_word(&load.kernel)?;
         let own = self.parts.devices.iter().find(|own| own.index == device)?;
-        let sensor_ns = if own.uuid.is_some() { GPU_SENSOR_NS } else { CPU_SENSOR_NS };
+        let usual_ns = if own.uuid.is_some() { GPU_SENSOR_NS } else { CPU_SENSOR_NS };
+        let asked_ns = self.parts.power_lag_ms.map(|ms| u64::from(ms) * 1_000_000);
+        let sensor_ns = asked_ns.unwrap_or(usual_ns);
         let order = Order { target_w, waveform, start_ns: phase.start_ns, sensor_ns };
         let running = self.power.loops.get(&device).and_then(|loops| loops.last());
         let running = running.filter(|l| l.kernel == kernel).and_then(|l| l.control.point());

@@ -71,7 +71,7 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
 /// All devices of a phase, at the domain that was selected or the fleet.
 fn together(asked: &Asked) -> Vec<Measured> {
     let at = match &asked.phase.on {
-        Selector::Domain(kind, id) => Suspect::new(kind.clone(), id.clone()),
+        Selector::Domain(kind, id) => Suspect::new(kind, id.clone()),
         _ => super::fleet(),
     };
     let phase = Some(asked.phase.name.as_str());
