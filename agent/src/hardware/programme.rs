@@ -232,7 +232,14 @@ mod tests {
 
     fn order(start_ns: u64, end_ns: u64, level: f64) -> Arc<LoadOrder> {
         let waveform = Waveform::Hold { level };
-        Arc::new(LoadOrder { kernel: Kernel::FmaF64, waveform, start_ns, end_ns, inject: None, power_scale: None })
+        Arc::new(LoadOrder {
+            kernel: Kernel::FmaF64,
+            waveform,
+            start_ns,
+            end_ns,
+            inject: None,
+            power_scale: None,
+        })
     }
 
     fn ended(change: Option<Change>) -> (u64, u64) {

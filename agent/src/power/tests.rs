@@ -97,7 +97,8 @@ fn play(plant: &Plant, order: Order, known: Known, seconds: f64) -> Story {
         }
         let braked = plant.brake.filter(|(from, to, _)| (*from..*to).contains(&t));
         let left = braked.map_or(1.0, |(.., left)| left);
-        let steady = (plant.idle_w + plant.span_w * level.powf(plant.bend) * left).min(plant.limit_w);
+        let steady =
+            (plant.idle_w + plant.span_w * level.powf(plant.bend) * left).min(plant.limit_w);
         watts += (steady - watts) * (STEP_NS as f64 / 1e9 / plant.lag_s.max(0.02)).min(1.0);
         window.push_back(watts);
         while window.len() as u64 * STEP_NS > plant.window_ns.max(STEP_NS) {
@@ -118,12 +119,8 @@ fn play(plant: &Plant, order: Order, known: Known, seconds: f64) -> Story {
             }
             let read = mean * (1.0 + plant.noise * noise * 1.7);
             let slowed = braked.is_some() && plant.tells_brake;
-            let look = Look {
-                at_ns: now_ns,
-                watts: (!blind).then_some(read),
-                cap: plant.cap,
-                slowed,
-            };
+            let look =
+                Look { at_ns: now_ns, watts: (!blind).then_some(read), cap: plant.cap, slowed };
             if let Some(change) = control.look(look) {
                 moves.push((t, change.to));
             }
@@ -222,8 +219,7 @@ fn watts_below_idle_end_at_no_level() {
 #[test]
 fn of_a_square_wave_the_watts_are_the_high_level() {
     for (period_s, sensor) in [(0.5, 1_000 * MS), (10.0, 1_000 * MS)] {
-        let waveform =
-            Waveform::Square { low: 0.2, high: 1.0, period_ns: (period_s * 1e9) as u64 };
+        let waveform = Waveform::Square { low: 0.2, high: 1.0, period_ns: (period_s * 1e9) as u64 };
         let plant = Plant { window_ns: sensor, ..gpu() };
         let story = play(&plant, Order { waveform, ..hold(500.0) }, known(), 60.0);
         let (_, _, scale) = story.course.last().unwrap();

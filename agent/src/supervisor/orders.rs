@@ -217,7 +217,8 @@ impl Supervisor {
             return;
         }
         let loadable = self.parts.devices.iter().filter(|d| !run.refused.contains_key(&d.index));
-        let why = why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>())).or(blind);
+        let why =
+            why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>())).or(blind);
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),

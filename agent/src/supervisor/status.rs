@@ -26,7 +26,8 @@ const MEAN_POINTS: u64 = 20;
 /// The mean level commanded over the last second.
 fn mean_level(run: &Run, power: &Powers, now_ns: u64) -> f64 {
     let at = |i| now_ns.saturating_sub(STATUS_NS * (2 * i + 1) / (2 * MEAN_POINTS));
-    (0..MEAN_POINTS).map(|i| run.level_at(at(i), power.scale_at(at(i)))).sum::<f64>() / MEAN_POINTS as f64
+    (0..MEAN_POINTS).map(|i| run.level_at(at(i), power.scale_at(at(i)))).sum::<f64>()
+        / MEAN_POINTS as f64
 }
 
 impl Supervisor {

@@ -21,7 +21,14 @@ pub(super) fn load_command(
             });
             let (start_ns, end_ns) = (order.start_ns, order.end_ns);
             let power_scale = order.power_scale;
-            LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, inject, power_scale })
+            LoadCommand::Begin(LoadOrder {
+                kernel,
+                waveform,
+                start_ns,
+                end_ns,
+                inject,
+                power_scale,
+            })
         }
         Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
         Kind::Scale(scale) => LoadCommand::Scale { to: scale.to, over_ns: scale.over_ns },

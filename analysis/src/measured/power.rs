@@ -90,8 +90,7 @@ pub(crate) fn words(case: &Case) -> Vec<String> {
 fn told(asked: &Asked) -> String {
     let (phase, all) = (&asked.phase.name, asked.devices.len());
     let target = asked.devices.values().next().map_or(0.0, |held| held.target_w);
-    let held: Vec<&Held> =
-        asked.devices.values().filter(|held| held.settled_s.is_some()).collect();
+    let held: Vec<&Held> = asked.devices.values().filter(|held| held.settled_s.is_some()).collect();
     let off = |held: &&Held| held.mean_w.map(|mean| (mean / held.target_w - 1.0).abs());
     let within = held.iter().filter_map(off).fold(0.0, f64::max) * 100.0;
     let settled = held.iter().filter_map(|held| held.settled_s).fold(0.0, f64::max);

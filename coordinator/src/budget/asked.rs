@@ -55,7 +55,10 @@ impl Asked {
     /// Phases that ask more of cards than their limits, and then phases whose GPUs say none.
     pub(crate) fn limits(&self) -> (Vec<String>, Vec<String>) {
         let powers = || self.phases.iter().flatten();
-        (powers().filter_map(Power::beyond).collect(), powers().filter_map(Power::unknown).collect())
+        (
+            powers().filter_map(Power::beyond).collect(),
+            powers().filter_map(Power::unknown).collect(),
+        )
     }
 }
 

@@ -349,7 +349,9 @@ fn cannot_hold(inner: &Inner, power: &Asked, planned: &[Planned]) -> Vec<String>
     };
     let line = |planned: &Planned| {
         let node = &planned.node;
-        format!("the agent of {node} is of a release that can't hold watts: update it, or ask for percent")
+        format!(
+            "the agent of {node} is of a release that can't hold watts: update it, or ask for percent"
+        )
     };
     planned.iter().filter(earlier).map(line).collect()
 }

@@ -73,7 +73,10 @@ fn a_phase_with_watts_counts_by_the_watts_and_not_by_what_its_nodes_can_draw() {
     // 16 devices: full level would be 40 kW, the permit's 20 kW a PDU allow 10 kW a node.
     assert_eq!(evening(PERMIT, &phase("kind = \"hold\"\nload = { watts = 2500 }")), "");
     let told = evening(PERMIT, &phase("kind = \"hold\"\nload = { watts = 2600 }"));
-    assert!(told.contains("pdu pdu-a1 may be given 20.0 kW; phase hold asks for 20.8 kW"), "{told}");
+    assert!(
+        told.contains("pdu pdu-a1 may be given 20.0 kW; phase hold asks for 20.8 kW"),
+        "{told}"
+    );
     let told = evening(PERMIT, &phase("kind = \"hold\"\nload = { kw = 44 }"));
     assert!(told.contains("40.0 kW in all may be heated; phase hold asks for 44.0 kW"), "{told}");
     let square = "kind = \"square\"\nlow_percent = 40\nperiod_seconds = 2\nload = { kw = 39 }";
