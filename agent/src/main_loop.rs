@@ -77,6 +77,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         devices: devices.iter().map(Device::to_wire).collect(),
         missing: missing.iter().map(missing_to_wire).collect(),
         nccl_version,
+        holds_power: true,
     };
     let (hear, events) = std::sync::mpsc::channel();
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
@@ -107,6 +108,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         data_address,
         sampling,
         no_traffic: options.no_traffic,
+        power_lag_ms: options.power_lag_ms,
         hear,
     };
     // On this thread: workers die with the thread that made them, and this one is the last.

@@ -64,6 +64,10 @@ pub struct AgentOptions {
     /// Sensors are looked for below this root instead of /.
     #[arg(long, value_name = "DIR", hide = true)]
     pub sensor_root: Option<PathBuf>,
+    /// Milliseconds until a power reading shows a change of load [default: 400 for RAPL, 1200
+    /// for NVML]; for sensors that are later than that.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub power_lag_ms: Option<u32>,
     /// NVIDIA's management library, instead of the one that the driver installed.
     #[arg(long, value_name = "FILE", env = "LOADBANK_NVML_LIBRARY", hide = true)]
     pub nvml_library: Option<PathBuf>,

@@ -66,6 +66,7 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
     let findings = diagnose::diagnose(&case);
     let gaps = diagnose::not_measured::gaps(&case);
     let (verdict, mut reasons) = verdict::decide(&case, &findings, &gaps);
+    reasons.extend(measured::power::words(&case));
     reasons.extend(evidence.facts.restraints.iter().cloned());
     Report {
         schema: SCHEMA.to_owned(),

@@ -41,7 +41,7 @@ pub fn implied_plan(seen: &Seen) -> Plan {
     let most = phases.values().filter_map(middle).fold(0.0, f64::max);
     let phase = |(name, phase): (&String, &PhaseSeen)| {
         let idle = name == "idle" || middle(phase).is_some_and(|watts| watts < most * IDLE_SHARE);
-        let load = PhaseLoad { kernel: Kernel::Mix, percent: 100.0 };
+        let load = PhaseLoad::of(Kernel::Mix, 100.0);
         Phase {
             name: name.clone(),
             kind: if idle { PhaseKind::Idle } else { PhaseKind::Hold },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::hall::{Active, Hall, HeatAsked, SubmitError, lease_id, token};
-use crate::run::phase_specs;
+use crate::run::{ask_power, phase_specs};
 use crate::store::{JournalEntry, RunFile, RunRow};
 
 /// Marks every run that was under way when the coordinator died as suspended. Batches that
@@ -90,7 +90,8 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         allow_unrated: created.allow_unrated,
     };
     let (heat, _) = hall.allow_heat(&hall.lock(), asked, hall.clock.now_ns())?;
-    let specs = phase_specs(&plan, site.as_ref(), &present);
+    let mut specs = phase_specs(&plan, site.as_ref(), &present);
+    ask_power(&mut specs, &heat.asked);
     let active = Active {
         run: row.run.clone(),
         plan,

@@ -21,6 +21,7 @@ pub mod report;
 pub mod sample_columns;
 pub mod site;
 pub mod table;
+pub mod target;
 pub mod xid;
 
 pub use facts::{RunFacts, Source};

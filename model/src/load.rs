@@ -90,6 +90,15 @@ pub enum Waveform {
 }
 
 impl Waveform {
+    /// Time after which it repeats; `None` for what does not.
+    #[must_use]
+    pub fn period_ns(self) -> Option<u64> {
+        match self {
+            Self::Square { period_ns, .. } => Some(period_ns).filter(|period_ns| *period_ns > 0),
+            Self::Hold { .. } | Self::Ramp { .. } => None,
+        }
+    }
+
     /// The level at `t_ns` after the start, in 0..=1.
     #[must_use]
     pub fn level_at(self, t_ns: u64) -> f64 {

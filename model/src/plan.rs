@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::collective::{CollectiveOp, Transport};
 use crate::load::Kernel;
+use crate::target::PowerTarget;
 
 /// What a plan needs to have been measured before the verdict may be READY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +140,17 @@ pub struct PhaseLoad {
     pub kernel: Kernel,
     /// 0..=100; ramps and squares carry their own percentages.
     pub percent: f64,
+    /// Power that is held in closed loop; percentages are then shares of the level that
+    /// draws it, and the highest is 100.
+    pub target: Option<PowerTarget>,
+}
+
+impl PhaseLoad {
+    /// A share of what each device can do.
+    #[must_use]
+    pub fn of(kernel: Kernel, percent: f64) -> Self {
+        Self { kernel, percent, target: None }
+    }
 }
 
 /// Traffic of a phase.

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         kind: PhaseKind::Hold,
         seconds: 2_400.0,
         on: Selector::All,
-        load: Some(PhaseLoad { kernel: Kernel::Mix, percent: 100.0 }),
+        load: Some(PhaseLoad::of(Kernel::Mix, 100.0)),
         traffic: None,
     };
     let plan = Plan {

@@ -35,6 +35,8 @@ pub struct Device {
     /// UUID of a GPU as its driver writes it (`GPU-8-4-4-4-12`); `None` for a CPU. What
     /// CUDA and NVML number differently is told apart by this, never by an ordinal.
     pub uuid: Option<String>,
+    /// The power limit in force, where a driver says one.
+    pub power_limit_mw: Option<u64>,
 }
 
 impl Device {
@@ -47,6 +49,7 @@ impl Device {
             model: self.model.clone(),
             cores: self.cores.clone(),
             uuid: self.uuid.clone().unwrap_or_default(),
+            power_limit_mw: self.power_limit_mw,
         }
     }
 
@@ -59,6 +62,7 @@ impl Device {
             model: wire.model.clone(),
             cores: wire.cores.clone(),
             uuid: Some(wire.uuid.clone()).filter(|uuid| !uuid.is_empty()),
+            power_limit_mw: wire.power_limit_mw,
         }
     }
 }
@@ -100,6 +104,8 @@ pub struct LoadOrder {
     pub end_ns: u64,
     /// Hidden: corrupt results to prove that the check works.
     pub inject: Option<Injection>,
+    /// The scale with which a load that holds watts begins, 0..=1; `None` for all others.
+    pub power_scale: Option<f64>,
 }
 
 /// Flip one bit of one block's result on one core, once after `after_blocks`.
@@ -127,6 +133,11 @@ pub enum LoadCommand {
         over_ns: u64,
         /// No level rises above where it is, until a scale without this.
         no_rise: bool,
+    },
+    /// The scale of the present order, if it holds watts: the lower of both scales counts.
+    Power {
+        to: f64,
+        over_ns: u64,
     },
     /// Idle at once.
     Drop,

@@ -86,6 +86,7 @@ mod tests {
             model: "H200".into(),
             cores: cores.to_vec(),
             uuid: Some(format!("GPU-{index}")),
+            power_limit_mw: None,
         }
     }
 

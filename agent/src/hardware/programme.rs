@@ -23,6 +23,8 @@ pub(in crate::hardware) struct Active {
     ramp: Option<RampDown>,
     scale: Scale,
     ceiling: Ceiling,
+    /// Of a load that holds watts; 1 for all others. The coordinator's scale outranks it.
+    power: Scale,
 }
 
 /// The operator's stop: straight from a level to zero.
@@ -43,7 +45,7 @@ impl Active {
             }
             _ => {
                 let level = self.order.waveform.level_at(at_ns.saturating_sub(self.order.start_ns));
-                (level * self.scale.at(at_ns)).min(self.ceiling.at(at_ns))
+                (level * self.scale.at(at_ns).min(self.power.at(at_ns))).min(self.ceiling.at(at_ns))
             }
         }
     }
@@ -130,6 +132,15 @@ impl Programme {
         }
     }
 
+    /// Scales the active order, if it holds watts: none that comes later inherits it.
+    fn power(&mut self, at_ns: u64, to: f64, over_ns: u64) {
+        if let Some(active) = &mut self.active
+            && active.order.power_scale.is_some()
+        {
+            active.power = active.power.towards(to, at_ns, over_ns);
+        }
+    }
+
     /// Ends the active order at once and forgets what waits.
     pub(in crate::hardware) fn drop_load(&mut self) -> Option<Active> {
         self.queue.clear();
@@ -148,7 +159,11 @@ impl Programme {
             let overtaken = self.next_start_ns().is_some_and(|next| next <= now_ns);
             if order.end_ns > now_ns && !overtaken {
                 let (scale, ceiling) = (self.scale, self.ceiling);
-                self.active = Some(Active { order, serial, ramp: None, scale, ceiling });
+                let power = match order.power_scale {
+                    Some(to) => Scale::default().towards(to, order.start_ns, 0),
+                    None => Scale::default(),
+                };
+                self.active = Some(Active { order, serial, ramp: None, scale, ceiling, power });
                 return Some(Change::Began);
             }
         }
@@ -198,6 +213,10 @@ impl Programme {
                 self.scale(at_ns, *to, *over_ns, *no_rise);
                 None
             }
+            Command::Power { to, over_ns } => {
+                self.power(at_ns, *to, *over_ns);
+                None
+            }
             Command::Drop => self.drop_load(),
         }
     }
@@ -209,6 +228,7 @@ pub(in crate::hardware) enum Command {
     Begin(Arc<LoadOrder>),
     Ramp { over_ns: u64 },
     Scale { to: f64, over_ns: u64, no_rise: bool },
+    Power { to: f64, over_ns: u64 },
     Drop,
 }
 
@@ -218,6 +238,7 @@ impl From<LoadCommand> for Command {
             LoadCommand::Begin(order) => Self::Begin(Arc::new(order)),
             LoadCommand::Ramp { over_ns } => Self::Ramp { over_ns },
             LoadCommand::Scale { to, over_ns, no_rise } => Self::Scale { to, over_ns, no_rise },
+            LoadCommand::Power { to, over_ns } => Self::Power { to, over_ns },
             LoadCommand::Drop => Self::Drop,
         }
     }
@@ -231,7 +252,14 @@ mod tests {
 
     fn order(start_ns: u64, end_ns: u64, level: f64) -> Arc<LoadOrder> {
         let waveform = Waveform::Hold { level };
-        Arc::new(LoadOrder { kernel: Kernel::FmaF64, waveform, start_ns, end_ns, inject: None })
+        Arc::new(LoadOrder {
+            kernel: Kernel::FmaF64,
+            waveform,
+            start_ns,
+            end_ns,
+            inject: None,
+            power_scale: None,
+        })
     }
 
     fn ended(change: Option<Change>) -> (u64, u64) {
@@ -310,6 +338,7 @@ mod tests {
             start_ns: 0,
             end_ns: 1_000,
             inject: None,
+            power_scale: None,
         };
         programme.begin(1, Arc::new(square));
         programme.begin(2, order(500, 1_000, 1.0));
@@ -325,6 +354,24 @@ mod tests {
         programme.scale(600, 1.0, 100, false);
         assert!((programme.active().unwrap().level_at(650) - 0.6).abs() < 1e-12);
         assert_eq!(programme.active().unwrap().level_at(700), 1.0);
+    }
+
+    #[test]
+    fn the_scale_of_a_load_that_holds_watts_is_its_own_and_the_coordinators_is_above_it() {
+        let mut programme = Programme::new();
+        let held = LoadOrder { power_scale: Some(0.4), ..order(0, 1_000, 0.5).as_ref().clone() };
+        programme.begin(1, Arc::new(held));
+        programme.begin(2, order(500, 1_000, 1.0));
+        assert_eq!(programme.advance(0), Some(Change::Began));
+        assert!((programme.active().unwrap().level_at(10) - 0.2).abs() < 1e-12);
+        programme.power(100, 0.8, 100);
+        assert!((programme.active().unwrap().level_at(300) - 0.4).abs() < 1e-12);
+        programme.scale(300, 0.5, 0, false);
+        assert!((programme.active().unwrap().level_at(300) - 0.25).abs() < 1e-12, "the lower one");
+        assert_eq!(ended(programme.advance(500)), (1, 500));
+        assert_eq!(programme.advance(500), Some(Change::Began));
+        programme.power(510, 0.1, 0);
+        assert!((programme.active().unwrap().level_at(600) - 0.5).abs() < 1e-12, "not inherited");
     }
 
     #[test]

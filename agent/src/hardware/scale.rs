@@ -33,6 +33,12 @@ impl Scale {
         self.to
     }
 
+    /// Whether its last change was one downwards.
+    #[must_use]
+    pub fn falls(self) -> bool {
+        self.to < self.from
+    }
+
     /// From where it is now straight to `to`. What is no number is zero: no heat.
     #[must_use]
     pub fn towards(self, to: f64, now_ns: u64, over_ns: u64) -> Self {

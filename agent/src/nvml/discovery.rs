@@ -163,6 +163,7 @@ fn look_at(
         model: card.name().unwrap_or_else(|_| "unknown GPU".to_owned()),
         cores: near_cores(&card, root, cores),
         uuid: Some(uuid),
+        power_limit_mw: card.enforced_limit().value().map(|milliwatts| milliwatts as u64),
     };
     let watched = xids.and_then(|xids| xids.register(&card).ok());
     let refusal = refusal(&card);

@@ -7,6 +7,7 @@ mod gpu;
 mod nccl;
 mod orders;
 mod ports;
+mod power;
 mod record;
 mod run;
 mod status;
@@ -70,6 +71,8 @@ pub(crate) struct Parts {
     pub sampling: Arc<Sampling>,
     /// The data plane is never used.
     pub no_traffic: bool,
+    /// How late power readings are, where a person knows better.
+    pub power_lag_ms: Option<u32>,
     /// Into this loop, for the threads that it starts.
     pub hear: std::sync::mpsc::Sender<Event>,
 }
@@ -94,6 +97,8 @@ pub(crate) struct Supervisor {
     /// Who computes on each GPU, and which of them were ever ours.
     occupants: gpu::Occupants,
     last_work: BTreeMap<u32, LastWork>,
+    /// Loads that hold watts.
+    power: power::Powers,
     status_at_ns: u64,
     /// The workers end as soon as they are idle.
     abandoning: bool,
@@ -123,6 +128,7 @@ impl Supervisor {
             gathered: record::Gathered::default(),
             occupants: gpu::Occupants::default(),
             last_work: BTreeMap::new(),
+            power: power::Powers::default(),
             status_at_ns: 0,
             abandoning: false,
             ending: None,
@@ -206,6 +212,7 @@ impl Supervisor {
         self.step_guard(device, guard::Event::Sensed(sensed.clone()));
         self.record_sample(device, at_ns, &sensed);
         self.note_gpu(device, &sensed);
+        self.hold_power(device, at_ns, Some(&sensed));
         let before = self.sensed.insert(device, sensed);
         if let (Some(before), Some(now)) = (before, self.sensed.get_mut(&device))
             && now.power_w == Reading::Absent(Absence::NotYet)
@@ -240,6 +247,7 @@ impl Supervisor {
             self.step_guard(device, guard::Event::Tick);
         }
         self.spool_gathered(now_ns, GATHER_NS);
+        self.watch_power(now_ns);
         self.end_phase_if_due(now_ns);
         self.kill_overdue(now_ns);
         self.prepare_postponed();

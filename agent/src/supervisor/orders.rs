@@ -77,6 +77,7 @@ impl Supervisor {
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.watched.forget();
         self.run = Some(Run::new(prepare));
+        self.power.end();
         self.record_surroundings();
         self.refuse_devices();
         if let Err(error) = self.start_workers() {
@@ -163,6 +164,7 @@ impl Supervisor {
             no_rise: arm.no_rise,
             ..v1::Level::default()
         });
+        let holds_power = arm.load.as_ref().is_some_and(|load| load.target_w.is_some());
         let over_nccl = nccl::is_wanted(&arm).then(|| arm.clone());
         run.armed = Some(arm);
         run.ready_owed = true;
@@ -170,6 +172,9 @@ impl Supervisor {
         run.nccl_id.clear();
         if let Some(level) = level {
             self.scale(&level);
+        }
+        if holds_power {
+            self.look_often();
         }
         if let Some(why) = over_nccl.and_then(|arm| self.open_nccl(&arm).err()) {
             self.answer_pending_arm(Some(why));
@@ -186,6 +191,7 @@ impl Supervisor {
     /// Every level of this run, of loads that run and of those to come, times this.
     pub(super) fn scale(&mut self, level: &v1::Level) {
         let now_ns = monotonic_ns();
+        let power = self.power.scale_at(now_ns);
         let Some(run) = self.run.as_mut().filter(|run| run.id() == level.run_id) else { return };
         let before = run.scale.target();
         let over_ns = u64::from(level.over_ms) * 1_000_000;
@@ -195,7 +201,7 @@ impl Supervisor {
         if to.total_cmp(&before).is_eq() && no_rise == run.ceiling.holds() {
             return;
         }
-        run.ceiling = run.ceiling.set(no_rise, run.level_at(now_ns), now_ns, over_ns);
+        run.ceiling = run.ceiling.set(no_rise, run.level_at(now_ns, power), now_ns, over_ns);
         run.scale = scale;
         for device in self.parts.devices.iter().map(|device| device.index).collect::<Vec<_>>() {
             let scale = v1::WorkerScale { to, over_ns, no_rise };
@@ -208,13 +214,16 @@ impl Supervisor {
     }
 
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
+        let armed = self.run.as_ref().and_then(|run| run.armed.as_ref());
+        let blind = armed.and_then(|arm| self.refused_power(arm));
         let Some(run) = self.run.as_mut().filter(|run| run.ready_owed) else { return };
         let Some(arm) = &run.armed else { return };
         if run.nccl_owed.is_some() && why_not.is_none() {
             return;
         }
         let loadable = self.parts.devices.iter().filter(|d| !run.refused.contains_key(&d.index));
-        let why = why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>()));
+        let why =
+            why_not.or_else(|| refusal(arm, &loadable.cloned().collect::<Vec<_>>())).or(blind);
         run.ready_owed = false;
         let ready = v1::Ready {
             run_id: arm.run_id.clone(),
@@ -272,11 +281,19 @@ impl Supervisor {
             if tripped || self.refusal_of(device.index).is_some() {
                 continue;
             }
+            let power_scale = match phase.waveform {
+                Some(waveform) => self.begin_power(device.index, load, waveform, phase),
+                None => None,
+            };
+            if load.target_w.is_some() && power_scale.is_none() {
+                continue;
+            }
             let order = v1::WorkerLoad {
                 load: Some(load.clone()),
                 start_ns: phase.start_ns,
                 end_ns: phase.end_ns + ORDER_TAIL_NS,
                 inject: self.take_injection(device.index),
+                power_scale,
             };
             self.tell(Slot::Device(device.index), Command::Load(order));
             if let Some(worker) = self.workers.get_mut(&Slot::Device(device.index)) {

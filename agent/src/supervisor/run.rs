@@ -141,12 +141,12 @@ impl Run {
         phase.filter(|phase| at_ns < phase.end_ns).map(|p| p.name.clone()).unwrap_or_default()
     }
 
-    /// The level commanded at an instant, scale included.
-    pub(super) fn level_at(&self, at_ns: u64) -> f64 {
+    /// The level commanded at an instant, under the coordinator's scale and that of watts.
+    pub(super) fn level_at(&self, at_ns: u64, power: f64) -> f64 {
         let phase = self.phase_at(at_ns);
         let level = phase.and_then(|phase| Some(phase.waveform?.level_at(at_ns - phase.start_ns)));
-        let scaled = level.map_or(0.0, |level| level * self.scale.at(at_ns));
-        scaled.min(self.ceiling.at(at_ns))
+        let scale = self.scale.at(at_ns).min(power);
+        level.map_or(0.0, |level| level * scale).min(self.ceiling.at(at_ns))
     }
 
     /// When a phase ends whose loads must be brought down.

@@ -2,6 +2,7 @@
 
 use proto::v1;
 
+use super::power::Powers;
 use super::run::Run;
 use super::{STATUS_NS, Supervisor};
 use crate::worker::Slot;
@@ -23,19 +24,21 @@ const FRESH_NS: u64 = 2_500_000_000;
 const MEAN_POINTS: u64 = 20;
 
 /// The mean level commanded over the last second.
-fn mean_level(run: &Run, now_ns: u64) -> f64 {
+fn mean_level(run: &Run, power: &Powers, now_ns: u64) -> f64 {
     let at = |i| now_ns.saturating_sub(STATUS_NS * (2 * i + 1) / (2 * MEAN_POINTS));
-    (0..MEAN_POINTS).map(|i| run.level_at(at(i))).sum::<f64>() / MEAN_POINTS as f64
+    (0..MEAN_POINTS).map(|i| run.level_at(at(i), power.scale_at(at(i)))).sum::<f64>()
+        / MEAN_POINTS as f64
 }
 
 impl Supervisor {
     pub(super) fn say_status(&mut self, now_ns: u64) {
+        let power = self.power.scale_at(now_ns);
         if let Some(run) = &mut self.run {
-            run.ceiling = run.ceiling.sink(run.level_at(now_ns), now_ns);
+            run.ceiling = run.ceiling.sink(run.level_at(now_ns, power), now_ns);
         }
         let run_id = self.run.as_ref().map(|run| run.id().to_owned()).unwrap_or_default();
         let phase = self.run.as_ref().and_then(|run| run.phase_at(now_ns)).cloned();
-        let level = self.run.as_ref().map_or(0.0, |run| mean_level(run, now_ns));
+        let level = self.run.as_ref().map_or(0.0, |run| mean_level(run, &self.power, now_ns));
         let fresh: Vec<_> =
             self.last_work.values().filter(|work| now_ns < work.to_ns + FRESH_NS).collect();
         let heating = self

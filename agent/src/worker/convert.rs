@@ -21,12 +21,21 @@ pub(super) fn load_command(
                 always: i.always,
             });
             let (start_ns, end_ns) = (order.start_ns, order.end_ns);
-            LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, inject })
+            let power_scale = order.power_scale;
+            LoadCommand::Begin(LoadOrder {
+                kernel,
+                waveform,
+                start_ns,
+                end_ns,
+                inject,
+                power_scale,
+            })
         }
         Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
         Kind::Scale(v1::WorkerScale { to, over_ns, no_rise }) => {
             LoadCommand::Scale { to: *to, over_ns: *over_ns, no_rise: *no_rise }
         }
+        Kind::Power(power) => LoadCommand::Power { to: power.to, over_ns: power.over_ns },
         Kind::Drop(_) => LoadCommand::Drop,
         Kind::Traffic(_) | Kind::Listen(_) | Kind::NewId(_) => return Ok(None),
     }))

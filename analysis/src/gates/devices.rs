@@ -253,7 +253,9 @@ fn at_full_load(case: &Case, phase: &str) -> bool {
     }
     let full = |phase: &model::Phase| {
         phase.kind == PhaseKind::Hold
-            && phase.load.is_some_and(|l| l.percent >= FULL_PERCENT && !l.kernel.moves_bytes())
+            && phase.load.is_some_and(|l| {
+                l.percent >= FULL_PERCENT && l.target.is_none() && !l.kernel.moves_bytes()
+            })
     };
     case.plan.phases.iter().any(|known| known.name == phase && full(known))
 }

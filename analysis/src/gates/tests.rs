@@ -50,7 +50,7 @@ fn plan() -> Plan {
             kind: PhaseKind::Hold,
             seconds: 900.0,
             on: Selector::All,
-            load: Some(PhaseLoad { kernel: Kernel::Mix, percent: 100.0 }),
+            load: Some(PhaseLoad::of(Kernel::Mix, 100.0)),
             traffic: None,
         }],
     }

@@ -6,6 +6,7 @@
 mod devices;
 mod fabric;
 mod gpus;
+pub(crate) mod power;
 pub(crate) mod skew;
 pub(crate) mod stops;
 mod tables;
@@ -21,6 +22,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = devices::measured(case);
     lines.extend(fabric::measured(case));
     lines.extend(gpus::measured(case));
+    lines.extend(power::measured(case));
     lines.extend(skew::measured(case));
     lines.extend(stops::measured(case));
     lines.extend(tables::measured(case));

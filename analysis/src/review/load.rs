@@ -89,8 +89,23 @@ pub(super) fn peak_percent(phase: &Phase) -> Option<f64> {
     })
 }
 
-/// kW of a node at full level, where known.
-pub type FullKw<'a> = &'a dyn Fn(NodeIx) -> Option<f64>;
+/// kW of a node in a phase (by its position) at level 1, where known: what the node draws at
+/// most, or what a phase with watts or kw asks of it.
+pub type FullKw<'a> = &'a dyn Fn(usize, NodeIx) -> Option<f64>;
+
+/// kW that phases with watts or kw ask of a node, by the site's numbers of devices.
+pub(super) fn asked_kw(
+    site: &Site,
+    phases: &[(&Phase, Vec<NodeIx>)],
+    phase: usize,
+    node: NodeIx,
+) -> Option<f64> {
+    let (phase, nodes) = phases.get(phase)?;
+    let target = phase.load?.target?;
+    let devices = |node: NodeIx| site.node(node).devices as usize;
+    let watts = target.device_watts(nodes.iter().map(|node| devices(*node)).sum())?;
+    Some(watts * devices(node) as f64 / 1e3)
+}
 
 /// Each power and cooling domain in the phase that loads it most; in the site's order.
 pub fn domain_loads(
@@ -103,9 +118,10 @@ pub fn domain_loads(
     };
     let sides = sides(site);
     let heaviest = |domain: DomainIx| {
-        let loads = phases.iter().filter_map(|(phase, nodes)| {
+        let loads = phases.iter().enumerate().filter_map(|(at, (phase, nodes))| {
             let percent = peak_percent(phase).filter(|percent| *percent > 0.0)?;
-            load_of((site, &sides, full_kw), domain, (&phase.name, percent), nodes)
+            let full_kw = |node| full_kw(at, node);
+            load_of((site, &sides, &full_kw), domain, (&phase.name, percent), nodes)
         });
         // The first of equals: phases of one level are told by the one that comes first.
         loads.reduce(|most, next| if next.kw_alone > most.kw_alone { next } else { most })
@@ -114,7 +130,7 @@ pub fn domain_loads(
 }
 
 fn load_of(
-    (site, sides, full_kw): (&Site, &[Option<String>], FullKw<'_>),
+    (site, sides, full_kw): (&Site, &[Option<String>], &dyn Fn(NodeIx) -> Option<f64>),
     domain: DomainIx,
     (phase, percent): (&str, f64),
     nodes: &[NodeIx],

@@ -75,7 +75,11 @@ pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, Selec
         phases.push(phase_review(phase, site, policy, &nodes));
         selections.push((phase, nodes));
     }
-    let load = domain_loads(site, &selections, &|node| site.node(node).max_kw);
+    let full_kw = |phase: usize, node: NodeIx| {
+        let asked = load::asked_kw(site, &selections, phase, node);
+        asked.or(site.node(node).max_kw)
+    };
+    let load = domain_loads(site, &selections, &full_kw);
     let in_phases = |with: fn(&Phase) -> bool| -> Vec<&[NodeIx]> {
         let phases = selections.iter().filter(|(phase, _)| with(phase));
         phases.map(|(_, nodes)| nodes.as_slice()).collect()

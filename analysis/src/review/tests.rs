@@ -7,7 +7,7 @@ use model::site::{Domain, Node, SiteDraft};
 use super::*;
 
 fn phase(name: &str, kind: PhaseKind, percent: f64, on: Selector) -> Phase {
-    let load = kind.heats().then_some(PhaseLoad { kernel: Kernel::Mix, percent });
+    let load = kind.heats().then_some(PhaseLoad::of(Kernel::Mix, percent));
     Phase { name: name.to_owned(), kind, seconds: 600.0, on, load, traffic: None }
 }
 

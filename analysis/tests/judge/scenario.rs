@@ -33,7 +33,7 @@ pub(crate) fn plan() -> Plan {
         kind,
         seconds: WINDOWS as f64,
         on: Selector::All,
-        load: load.map(|kernel| PhaseLoad { kernel, percent: 100.0 }),
+        load: load.map(|kernel| PhaseLoad::of(kernel, 100.0)),
         traffic,
     };
     let ramp = PhaseKind::Ramp { from_percent: 0.0, to_percent: 100.0 };

@@ -6,7 +6,7 @@ use model::permit::Permit;
 use model::plan::Plan;
 use model::site::{Family, NodeIx, Site};
 
-use super::Domain;
+use super::{Asked, Domain};
 use crate::store::PlannedDevice;
 
 /// A logical core under the heaviest kernel: a desktop's 16 threads at 250 W, and well above
@@ -74,6 +74,7 @@ pub(crate) fn check(
     plan: &Plan,
     members: &[Vec<String>],
     draws: &Draws,
+    asked: &Asked,
     allow_unrated: bool,
 ) -> Result<Vec<String>, Vec<String>> {
     let position = |node: &String| site.node_ix(node);
@@ -83,7 +84,10 @@ pub(crate) fn check(
         nodes.sort_unstable();
         phases.push((phase, nodes));
     }
-    let full_kw = |node: NodeIx| draws.known(&site.node(node).name);
+    let full_kw = |phase: usize, node: NodeIx| {
+        let node = &site.node(node).name;
+        asked.node_kw(phase, node).or_else(|| draws.known(node))
+    };
     let load = analysis::review::domain_loads(site, &phases, &full_kw);
     let over: Vec<String> = load.iter().filter_map(|domain| domain.refusal()).collect();
     if !over.is_empty() {
@@ -162,7 +166,7 @@ mod tests {
         for node in site.nodes() {
             draws.add(&node.name, node.max_kw, measured_w, &[]);
         }
-        check(&site, &plan, &[nodes], &draws, false)
+        check(&site, &plan, &[nodes], &draws, &Asked::default(), false)
     }
 
     #[test]
@@ -197,6 +201,7 @@ mod tests {
             kind: kind.to_owned(),
             model: String::new(),
             cores: vec![0, 1],
+            power_limit_mw: None,
         };
         let mut draws = Draws::default();
         draws.add("n1", Some(0.1), None, &[device("cuda"), device("cpu")]);

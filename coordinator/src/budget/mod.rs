@@ -1,10 +1,12 @@
 //! What each domain may carry and what it would: kW before a run, and live while it runs.
 
+mod asked;
 mod control;
 mod descent;
 mod draw;
 mod held;
 
+pub(crate) use asked::Asked;
 pub(crate) use control::{Domain, NodeNow, Reading};
 pub(crate) use descent::Descent;
 pub(crate) use draw::{Draws, budgets, check};

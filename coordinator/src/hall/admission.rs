@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::agent::send;
 use super::heat::HeatAsked;
 use super::{Active, Hall, Inner};
-use crate::run::{RunMachine, members_of, phase_specs};
+use crate::run::{RunMachine, ask_power, members_of, phase_specs};
 use crate::store::{Durable, JournalEntry, Planned, PlannedDevice, RunRow};
 
 /// A run that was asked for and checked as far as its documents go.
@@ -155,7 +155,8 @@ impl Hall {
             on,
         };
         let site_name = site.as_ref().map(|site| site.name().to_owned());
-        let specs = phase_specs(&plan, site.as_ref(), &present);
+        let mut specs = phase_specs(&plan, site.as_ref(), &present);
+        ask_power(&mut specs, &heat.asked);
         let machine = self.machine(&specs, &present, 0);
         let active = Active {
             run,
@@ -350,6 +351,7 @@ fn planned(inner: &Inner, node: String) -> Planned {
         kind: device.kind.clone(),
         model: device.model.clone(),
         cores: device.cores.clone(),
+        power_limit_mw: device.power_limit_mw,
     };
     let missing = |sensor: &v1::MissingSensor| {
         let why = proto::convert::absence_from_wire(sensor.why);

@@ -11,7 +11,7 @@ use proto::v1;
 use super::active::NcclMember;
 use super::agent::send;
 use super::{Active, Hall, Inner, SubmitError};
-use crate::budget::{Descent, Draws, Held, NodeNow, Reading, budgets, check};
+use crate::budget::{Asked, Descent, Draws, Held, NodeNow, Reading, budgets, check};
 use crate::interlock::{Interlocks, of_status};
 use crate::permit::{Ask, Permission, refusals};
 use crate::run::{Event, State, members_of};
@@ -38,6 +38,8 @@ pub(crate) struct Heat {
     affirmed: Vec<String>,
     /// kW of each node at full level.
     draw_kw: BTreeMap<String, f64>,
+    /// kW that phases ask for by name instead.
+    pub(crate) asked: Asked,
     /// Of each phase, the nodes that the plan selects.
     members: Vec<Vec<String>>,
 }
@@ -77,12 +79,23 @@ impl Hall {
             let measured_w = inner.peaks.get(&planned.node).copied();
             draws.add(&planned.node, node.and_then(|n| n.max_kw), measured_w, &planned.devices);
         }
-        let warnings = match asked.site {
-            Some(site) => {
-                check(site, asked.plan, &members, &draws, asked.allow_unrated).map_err(refuse)?
-            }
-            None => Vec::new(),
-        };
+        let present = asked.planned.iter().filter(|p| !p.instance.is_empty());
+        let present: Vec<String> = present.map(|p| p.node.clone()).collect();
+        let loaded: Vec<Vec<String>> =
+            asked.plan.phases.iter().map(|p| members_of(&p.on, asked.site, &present)).collect();
+        let power = Asked::of(asked.plan, &loaded, asked.planned);
+        let (beyond, mut warnings) = power.limits();
+        if !beyond.is_empty() {
+            return Err(refuse(beyond));
+        }
+        let earlier = cannot_hold(inner, &power, asked.planned);
+        if !earlier.is_empty() {
+            return Err(refuse(earlier));
+        }
+        if let Some(site) = asked.site {
+            let rated = check(site, asked.plan, &members, &draws, &power, asked.allow_unrated);
+            warnings.extend(rated.map_err(refuse)?);
+        }
         let draw_kw = draws.each(self.config.permission == Permission::SmallLoad);
         let descent = Descent::new(asked.site, permit.as_ref(), self.config.ramp, &draw_kw);
         let descent = descent.map_err(refuse)?;
@@ -100,6 +113,7 @@ impl Hall {
             permit_toml,
             affirmed: asked.affirmed,
             draw_kw,
+            asked: power,
             members,
         };
         let ramp_s = self.config.ramp.as_secs_f64();
@@ -322,6 +336,7 @@ impl Heat {
             site,
             members: &self.members,
             draw_kw: &self.draw_kw,
+            asked: &self.asked,
             now_ns,
             end_ns,
             ramp_s,
@@ -364,6 +379,21 @@ impl Active {
         }
         now
     }
+}
+
+/// Nodes whose agents would not hold watts, but run at full level.
+fn cannot_hold(inner: &Inner, power: &Asked, planned: &[Planned]) -> Vec<String> {
+    let holds = |node: &str| inner.agents.get(node).is_some_and(|agent| agent.hello.holds_power);
+    let earlier = |planned: &&Planned| {
+        !planned.instance.is_empty() && power.asks(&planned.node) && !holds(&planned.node)
+    };
+    let line = |planned: &Planned| {
+        let node = &planned.node;
+        format!(
+            "the agent of {node} is of a release that can't hold watts: update it, or ask for percent"
+        )
+    };
+    planned.iter().filter(earlier).map(line).collect()
 }
 
 fn goes_on(state: &State) -> bool {

@@ -7,6 +7,7 @@ use model::plan::{Phase, Plan};
 use model::site::{DomainIx, Family, Site};
 
 use super::swing::{Felt, swing};
+use crate::budget::Asked;
 
 /// A plan as a permit sees it.
 pub(crate) struct Ask<'a> {
@@ -16,6 +17,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) members: &'a [Vec<String>],
     /// kW of each node at full level.
     pub(crate) draw_kw: &'a BTreeMap<String, f64>,
+    /// kW that phases ask for by name instead.
+    pub(crate) asked: &'a Asked,
     /// When it begins, and when the last of its heat is gone.
     pub(crate) now_ns: i64,
     pub(crate) end_ns: i64,
@@ -56,7 +59,12 @@ impl Ask<'_> {
     /// kW at full level of a phase's nodes that `wanted` picks.
     fn kw(&self, phase: usize, wanted: impl Fn(&str) -> bool) -> f64 {
         let members = self.members.get(phase).into_iter().flatten();
-        members.filter(|node| wanted(node)).filter_map(|node| self.draw_kw.get(node)).sum()
+        members.filter(|node| wanted(node)).filter_map(|node| self.node_kw(phase, node)).sum()
+    }
+
+    /// kW of a node in a phase at level 1.
+    fn node_kw(&self, phase: usize, node: &str) -> Option<f64> {
+        self.asked.node_kw(phase, node).or_else(|| self.draw_kw.get(node).copied())
     }
 
     /// The heaviest phase of the nodes that `wanted` picks: kW and name.
@@ -180,11 +188,11 @@ fn limits(
 }
 
 fn felt<'a>(ask: &'a Ask<'_>, within: impl Fn(&str) -> bool) -> Vec<Felt<'a>> {
-    let phases = ask.plan.phases.iter().zip(ask.members);
+    let phases = ask.plan.phases.iter().zip(ask.members).enumerate();
     phases
-        .map(|(phase, members)| {
+        .map(|(at, (phase, members))| {
             let members = members.iter().filter(|node| within(node));
-            let kw = |node: &'a String| Some((node.as_str(), *ask.draw_kw.get(node)?));
+            let kw = |node: &'a String| Some((node.as_str(), ask.node_kw(at, node)?));
             Felt {
                 phase: &phase.name,
                 shape: Shape::of(phase),

@@ -7,6 +7,8 @@ use model::site::Site;
 use proto::convert::load_to_wire;
 use proto::v1;
 
+use crate::budget::Asked;
+
 /// One phase as the machine and the wire need it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhaseSpec {
@@ -40,6 +42,15 @@ pub fn phase_specs(plan: &Plan, site: Option<&Site>, nodes: &[String]) -> Vec<Ph
                 ),
         })
         .collect()
+}
+
+/// Writes the watts of each device into the loads of phases that ask for power.
+pub(crate) fn ask_power(specs: &mut [PhaseSpec], asked: &Asked) {
+    for (at, spec) in specs.iter_mut().enumerate() {
+        if let Some(load) = &mut spec.load {
+            load.target_w = asked.device_w(at);
+        }
+    }
 }
 
 /// The nodes that a selector picks, in name order.

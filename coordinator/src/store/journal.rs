@@ -153,6 +153,9 @@ pub struct PlannedDevice {
     pub kind: String,
     pub model: String,
     pub cores: Vec<u32>,
+    /// The limit in force when it joined; of runs of earlier releases not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_limit_mw: Option<u64>,
 }
 
 /// Coordinator's clock minus agent's at an instant, with the claimed half-width.

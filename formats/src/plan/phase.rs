@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::Kernel;
 use model::collective::{CollectiveOp, Transport};
 use model::plan::{Phase, PhaseKind, PhaseLoad, Selector, Traffic};
+use model::target::PowerTarget;
 
 use super::{check_name, mend_word, selector};
 use crate::document::Table;
@@ -21,6 +22,13 @@ const PAIR_BYTES_MAX: u64 = 1 << 40;
 const PAIR_BYTES: u64 = 32 << 20;
 /// Most parallel connections of one transfer: more only measures the scheduler.
 const STREAMS_MAX: u64 = 64;
+
+/// Power of one device: from less than any idles at to far above any on sale (1.4 kW).
+const WATTS_LEAST: f64 = 1.0;
+const WATTS_MAX: f64 = 10_000.0;
+/// Power of a phase: up to a gigawatt.
+const KW_LEAST: f64 = 0.001;
+const KW_MAX: f64 = 1e6;
 
 /// Kinds that are planned and not built.
 const NOT_YET: [&str; 3] = ["step", "sine", "training"];
@@ -86,13 +94,17 @@ fn phase(table: &Table<'_, '_>) -> Option<Phase> {
     let heats = matches!(word, "ramp" | "hold" | "square");
     let load = if heats { Some(load(table)) } else { None };
     let percent = load.and_then(|load| load.percent);
+    let target = load.and_then(|load| load.target);
+    if target.is_some() {
+        no_top_beside_power(table);
+    }
     let kind = kind(table, word, percent, seconds)?;
     let percent = match kind {
         PhaseKind::Ramp { to_percent, .. } => to_percent,
         PhaseKind::Square { high_percent, .. } => high_percent,
         _ => percent.unwrap_or(100.0),
     };
-    let load = load.map(|load| PhaseLoad { kernel: load.kernel, percent });
+    let load = load.map(|load| PhaseLoad { kernel: load.kernel, percent, target });
     let traffic = traffic(table, word);
     Some(Phase { name: name.unwrap_or_default(), kind, seconds: seconds?, on: on?, load, traffic })
 }
@@ -183,17 +195,15 @@ fn kind(
 struct WrittenLoad {
     kernel: Kernel,
     percent: Option<f64>,
+    target: Option<PowerTarget>,
 }
 
 fn load(table: &Table<'_, '_>) -> WrittenLoad {
-    let mut written = WrittenLoad { kernel: Kernel::Mix, percent: None };
+    let mut written = WrittenLoad { kernel: Kernel::Mix, percent: None, target: None };
     let Some(load) = table.table("load", "load") else { return written };
     load.only(&["kernel", "percent", "watts", "kw"]);
-    for key in ["watts", "kw"].into_iter().filter(|key| load.has(key)) {
-        let what = format!("{key} is not supported by the cpu load yet");
-        load.wrong(key, what, "use percent");
-    }
     written.percent = load.number("percent", 0.0..=100.0, "percent");
+    written.target = target(&load);
     if let Some(at) = load.text_at("kernel") {
         let words = Kernel::ALL.map(Kernel::word);
         match Kernel::from_word(&at.value) {
@@ -205,6 +215,27 @@ fn load(table: &Table<'_, '_>) -> WrittenLoad {
         }
     }
     written
+}
+
+/// Power asked for instead of a percentage: one of the three.
+fn target(load: &Table<'_, '_>) -> Option<PowerTarget> {
+    let given: Vec<&str> =
+        ["watts", "kw", "percent"].into_iter().filter(|key| load.has(key)).collect();
+    if let [first, second, ..] = given[..] {
+        let what = format!("both {first} and {second} in one load");
+        load.wrong(second, what, "keep one of percent, watts (of each device) and kw (of all)");
+    }
+    let watts = load.number("watts", WATTS_LEAST..=WATTS_MAX, "watts");
+    let kw = load.number("kw", KW_LEAST..=KW_MAX, "kW");
+    watts.map(PowerTarget::Watts).or(kw.map(PowerTarget::Kw))
+}
+
+/// The highest level of a phase with watts or kw is what draws them: no percentage says it.
+fn no_top_beside_power(table: &Table<'_, '_>) {
+    for key in ["to_percent", "high_percent"].into_iter().filter(|key| table.has(key)) {
+        let what = format!("{key} beside a load of watts or kw");
+        table.wrong(key, what, "remove it: the watts are the highest level of the phase");
+    }
 }
 
 fn traffic(table: &Table<'_, '_>, word: &str) -> Option<Traffic> {

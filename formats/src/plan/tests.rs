@@ -34,7 +34,7 @@ fn the_builtin_plans_read() {
 fn defaults_are_as_documented() {
     let hold = phase_of("kind = \"hold\"\nseconds = 1");
     assert_eq!(hold.name, "hold");
-    assert_eq!(hold.load, Some(PhaseLoad { kernel: Kernel::Mix, percent: 100.0 }));
+    assert_eq!(hold.load, Some(PhaseLoad::of(Kernel::Mix, 100.0)));
     assert_eq!((hold.on, hold.traffic), (Selector::All, None));
     let collective = phase_of("kind = \"collective\"\nseconds = 1");
     assert_eq!(
@@ -95,6 +95,31 @@ fn what_is_no_toml_is_told() {
     insta::assert_snapshot!(
         parse("plan.toml", "schema = 1\nname = \"x\nseed = = 2\n").unwrap_err()
     );
+}
+
+#[test]
+fn watts_and_kw_are_asked_for_instead_of_a_percentage() {
+    use model::target::PowerTarget;
+    let phase = |text: &str| {
+        let head = "schema = 1\nname = \"x\"\nrequires = [\"power\"]\n[[phase]]\nseconds = 60\n";
+        parse("plan.toml", &format!("{head}{text}\n"))
+    };
+    let plan = phase("kind = \"hold\"\non = \"rack=r1\"\nload = { kernel = \"mix\", kw = 120 }");
+    let load = plan.unwrap().phases[0].load.unwrap();
+    assert_eq!((load.target, load.percent), (Some(PowerTarget::Kw(120.0)), 100.0));
+    let square = "kind = \"square\"\nlow_percent = 20\nload = { watts = 500 }";
+    let plan = phase(square).unwrap();
+    let PhaseKind::Square { low_percent, high_percent, .. } = plan.phases[0].kind else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((low_percent, high_percent), (20.0, 100.0));
+    let said = |text: &str| phase(text).unwrap_err().to_string();
+    let both = said("kind = \"hold\"\nload = { watts = 500, percent = 80 }");
+    assert!(both.contains("plan.toml:7: both watts and percent in one load"), "{both}");
+    let top = said(&format!("{square}\nhigh_percent = 80"));
+    assert!(top.contains("high_percent beside a load of watts or kw"), "{top}");
+    let huge = said("kind = \"hold\"\nload = { watts = 500000 }");
+    assert!(huge.contains("plan.toml:7"), "{huge}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn load_to_wire(kernel: Kernel, waveform: Waveform) -> v1::PhaseLoad {
             Wire::Square(v1::Square { low, high, period_ns })
         }
     };
-    v1::PhaseLoad { kernel: kernel.word().to_owned(), waveform: Some(waveform) }
+    v1::PhaseLoad { kernel: kernel.word().to_owned(), waveform: Some(waveform), target_w: None }
 }
 
 /// A kernel and its waveform from the wire.

@@ -18,7 +18,7 @@ pub(crate) fn phase(name: &str, kind: PhaseKind, seconds: f64, percent: Option<f
         kind,
         seconds,
         on: Selector::All,
-        load: percent.map(|percent| PhaseLoad { kernel: Kernel::Mix, percent }),
+        load: percent.map(|percent| PhaseLoad::of(Kernel::Mix, percent)),
         traffic: None,
     }
 }

@@ -46,6 +46,7 @@ impl CpuHardware {
             model: model.clone(),
             cores,
             uuid: None,
+            power_limit_mw: None,
         };
         let devices = (0..).zip(topology::by_node(cores)).map(device).collect();
         Self { devices, sense, buffer_bytes_max: buffer::BYTES_PER_CORE_MAX }

@@ -70,7 +70,14 @@ impl Bank {
 }
 
 fn order(kernel: Kernel, waveform: Waveform, start_ns: u64, ms: u64) -> LoadOrder {
-    LoadOrder { kernel, waveform, start_ns, end_ns: start_ns + ms * MS, inject: None }
+    LoadOrder {
+        kernel,
+        waveform,
+        start_ns,
+        end_ns: start_ns + ms * MS,
+        inject: None,
+        power_scale: None,
+    }
 }
 
 fn hold(kernel: Kernel, level: f64, ms: u64) -> LoadOrder {

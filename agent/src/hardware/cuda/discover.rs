@@ -39,6 +39,7 @@ fn found(mut gpus: Vec<GpuFacts>, root: &Path) -> Found {
         model: gpu.name,
         cores: near_cores(root, &gpu.pci),
         uuid: Some(gpu.uuid),
+        power_limit_mw: None,
     };
     Found { devices: (0..).zip(whole).map(device).collect(), notes: slices }
 }

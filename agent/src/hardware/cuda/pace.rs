@@ -135,8 +135,14 @@ mod tests {
     const START: u64 = 1_000_000_000;
 
     fn active(waveform: Waveform, end_ns: u64) -> Active {
-        let order =
-            LoadOrder { kernel: Kernel::Bf16, waveform, start_ns: START, end_ns, inject: None };
+        let order = LoadOrder {
+            kernel: Kernel::Bf16,
+            waveform,
+            start_ns: START,
+            end_ns,
+            inject: None,
+            power_scale: None,
+        };
         let mut programme = Programme::new();
         programme.begin(1, Arc::new(order));
         assert_eq!(programme.advance(START), Some(Change::Began));

@@ -36,7 +36,7 @@ pub(crate) enum Concern {
 }
 
 impl Gap {
-    fn new(what: &str, why: impl Into<String>, concerns: Concern) -> Self {
+    pub(crate) fn new(what: &str, why: impl Into<String>, concerns: Concern) -> Self {
         Self { line: NotMeasured { what: what.to_owned(), why: why.into() }, concerns }
     }
 
@@ -62,6 +62,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
         Source::Tables | Source::Rehearsal => tables::tables(case),
     };
     gaps.extend(impossible::impossible(case));
+    gaps.extend(crate::measured::power::not_held(case));
     gaps.extend(building::building(case));
     gaps.extend(building::meters(case));
     gaps.extend(fabric::pair_tables(case));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::{Planned, PlannedDevice};
 
 const SITE: &str = r#"schema = 1
 name = "hall-b"
@@ -48,6 +49,40 @@ fn phase(kind: &str) -> String {
     format!("schema = 1\nname = \"p\"\nrequires = [\"power\"]\n[[phase]]\nseconds = 60\n{kind}\n")
 }
 
+/// Nodes of four GPUs each.
+fn four_gpus(nodes: &[String]) -> Vec<Planned> {
+    let device = |index| PlannedDevice {
+        index,
+        kind: "cuda".to_owned(),
+        model: String::new(),
+        cores: Vec::new(),
+        power_limit_mw: None,
+    };
+    let planned = |node: &String| Planned {
+        node: node.clone(),
+        instance: "i".to_owned(),
+        devices: (0..4).map(device).collect(),
+        boot_id: String::new(),
+        missing: Vec::new(),
+    };
+    nodes.iter().map(planned).collect()
+}
+
+#[test]
+fn a_phase_with_watts_counts_by_the_watts_and_not_by_what_its_nodes_can_draw() {
+    // 16 devices: full level would be 40 kW, the permit's 20 kW a PDU allow 10 kW a node.
+    assert_eq!(evening(PERMIT, &phase("kind = \"hold\"\nload = { watts = 2500 }")), "");
+    let told = evening(PERMIT, &phase("kind = \"hold\"\nload = { watts = 2600 }"));
+    assert!(
+        told.contains("pdu pdu-a1 may be given 20.0 kW; phase hold asks for 20.8 kW"),
+        "{told}"
+    );
+    let told = evening(PERMIT, &phase("kind = \"hold\"\nload = { kw = 44 }"));
+    assert!(told.contains("40.0 kW in all may be heated; phase hold asks for 44.0 kW"), "{told}");
+    let square = "kind = \"square\"\nlow_percent = 40\nperiod_seconds = 2\nload = { kw = 39 }";
+    assert_eq!(evening(PERMIT, &phase(square)), "");
+}
+
 fn told(permit: &str, plan: &str, now_ns: i64, affirmed: &[String]) -> Vec<String> {
     let permit = formats::permit::parse("permit.toml", permit).unwrap();
     let plan = formats::plan::parse("plan.toml", plan).unwrap();
@@ -60,6 +95,7 @@ fn told(permit: &str, plan: &str, now_ns: i64, affirmed: &[String]) -> Vec<Strin
         site: Some(&site),
         members: &members,
         draw_kw: &draw_kw,
+        asked: &Asked::of(&plan, &members, &four_gpus(&nodes)),
         now_ns,
         end_ns: now_ns + 62_000_000_000,
         ramp_s: 2.0,

@@ -164,10 +164,9 @@ impl Agent {
                 kind: "cpu".to_owned(),
                 model: "simulated".to_owned(),
                 cores: vec![0],
-                uuid: String::new(),
+                ..v1::Device::default()
             }],
-            missing: Vec::new(),
-            nccl_version: 0,
+            ..v1::Hello::default()
         }
     }
 

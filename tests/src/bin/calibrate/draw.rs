@@ -110,7 +110,7 @@ fn plan(seed: u64) -> Plan {
         kind,
         seconds,
         on: Selector::All,
-        load: load.map(|kernel| PhaseLoad { kernel, percent: 100.0 }),
+        load: load.map(|kernel| PhaseLoad::of(kernel, 100.0)),
         traffic: None,
     };
     Plan {

@@ -1,0 +1,147 @@
+//! Loads that ask for watts: refused where a card can't give them, held where it can, and told
+//! where they were not. Sensors are false; levels, loops and reports are the real ones.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use system_tests::Bank;
+
+const SOON: Duration = Duration::from_secs(30);
+/// What a false node draws: 600 W at full level.
+const IDLE_W: f64 = 100.0;
+const SPAN_W: f64 = 500.0;
+const TARGET_W: f64 = 300.0;
+/// A status tells a second's mean once a second: power that follows it is so late.
+const LAG_MS: &str = "2600";
+
+fn plan(phases: &str) -> String {
+    format!("schema = 1\nname = \"watts\"\nrequires = [\"power\"]\n{phases}")
+}
+
+fn hold(name: &str, seconds: u32, load: &str) -> String {
+    format!(
+        "[[phase]]\nname = \"{name}\"\nkind = \"hold\"\nseconds = {seconds}\n\
+         load = {{ kernel = \"fp64\", {load} }}\n"
+    )
+}
+
+#[test]
+fn more_than_a_cards_limit_is_refused_with_numbers() {
+    let mut bank = Bank::new();
+    let _ = bank.write("gpus.txt", "");
+    bank.serve();
+    bank.gpu_agent("n1", "gpus.txt");
+    bank.wait_for_agents(1);
+    let plan = bank.write("plan.toml", &plan(&hold("hold", 2, "watts = 800")));
+    let done = bank.verb(&["run", &plan]);
+    assert_eq!(done.code, Some(2), "{done:?}");
+    let words = "phase hold asks for 800 W of n1/0, whose power limit is 700 W (and 7 more)";
+    assert!(done.stderr.contains(words), "{}", done.stderr);
+}
+
+#[test]
+fn without_a_power_sensor_no_watts_are_held() {
+    let mut bank = Bank::new();
+    bank.serve();
+    let root = bank.folder().join("no-sensors");
+    std::fs::create_dir_all(&root).unwrap();
+    bank.agent("n1", 0, &["--sensor-root", &root.display().to_string()]);
+    bank.wait_for_agents(1);
+    let plan = bank.write("plan.toml", &plan(&hold("hold", 2, "watts = 300")));
+    let done = bank.verb(&["run", &plan, "--json"]);
+    assert_ne!(done.code, Some(0), "{done:?}");
+    let told = format!("{}{}", done.stdout, done.stderr);
+    assert!(told.contains("the power of device 0 can't be read"), "{told}");
+}
+
+#[test]
+fn watts_are_held_and_what_was_not_held_is_told() {
+    let mut bank = Bank::new();
+    bank.serve();
+    let meters: Vec<FalsePower> = ["n1", "n2"]
+        .iter()
+        .enumerate()
+        .map(|(core, node)| {
+            let root = bank.folder().join(format!("{node}-sensors"));
+            let meter = FalsePower::new(&root);
+            let root = root.display().to_string();
+            bank.agent(node, core, &["--sensor-root", &root, "--power-lag-ms", LAG_MS]);
+            meter
+        })
+        .collect();
+    bank.wait_for_agents(2);
+    // 0.6 kW over two nodes are 300 W of each.
+    let phases = [hold("hold", 60, "kw = 0.6"), hold("more", 14, "watts = 900")].concat();
+    let (mut run, watch, _) = bank.begin(&plan(&phases));
+    let draw_w = |level: f64| IDLE_W + SPAN_W * level;
+    let (began, mut last, mut most) = (Instant::now(), Instant::now(), 0.0_f64);
+    while run.runs() {
+        std::thread::sleep(Duration::from_millis(50));
+        let status = watch.statuses().pop().unwrap_or_default();
+        let level = |node: usize| status["nodes"][node]["level"].as_f64().unwrap_or(0.0);
+        let levels = [level(0), level(1)];
+        let seconds = last.elapsed().as_secs_f64();
+        last = Instant::now();
+        for (meter, level) in meters.iter().zip(&levels) {
+            meter.spend(draw_w(*level) * seconds);
+        }
+        if status["phase"] == "hold" {
+            most = levels.iter().map(|level| draw_w(*level)).fold(most, f64::max);
+        }
+        println!("{:6.2} s {} {levels:.3?}", began.elapsed().as_secs_f64(), status["phase"]);
+    }
+    let done = run.finish(SOON);
+    assert!(most < TARGET_W * 1.1, "{most} W");
+    let report = done.json();
+    let reasons = report["reasons"].to_string();
+    assert!(reasons.contains("phase hold: held 300 W within"), "{reasons}");
+    assert!(reasons.contains("on 2 of 2 devices, settled in"), "{reasons}");
+    assert!(reasons.contains("phase more: 900 W was held on none of 2 devices"), "{reasons}");
+    assert!(reasons.contains("draws no more at full level"), "{reasons}");
+    // What was asked for and not held leaves the power requirement open.
+    assert_eq!(done.code, Some(3), "{reasons}");
+    let measured = report["measured"].as_array().unwrap();
+    let value = |what: &str, at: &str| {
+        let wanted = |line: &&serde_json::Value| {
+            line["what"] == what && line["where"]["id"] == at && line["phase"] == "hold"
+        };
+        measured.iter().find(wanted).and_then(|line| line["value"].as_f64()).unwrap()
+    };
+    for device in ["n1/0", "n2/0"] {
+        assert_eq!(value("power_target_w", device), TARGET_W);
+        assert!((value("power_held_w", device) / TARGET_W - 1.0).abs() < 0.03);
+        assert!(value("power_ripple_w", device) < 0.05 * TARGET_W);
+        assert!(value("power_settling_s", device) < 50.0);
+    }
+    assert_eq!(value("power_target_w", "all"), 2.0 * TARGET_W);
+}
+
+/// An energy counter of a false processor package.
+struct FalsePower {
+    zone: PathBuf,
+    spent_uj: AtomicU64,
+}
+
+impl FalsePower {
+    fn new(root: &std::path::Path) -> Self {
+        let zone = root.join("sys/class/powercap/intel-rapl:0");
+        std::fs::create_dir_all(&zone).unwrap();
+        std::fs::write(zone.join("name"), "package-0").unwrap();
+        std::fs::write(zone.join("max_energy_range_uj"), "262143328850").unwrap();
+        let power = Self { zone, spent_uj: AtomicU64::new(0) };
+        power.spend(0.0);
+        power
+    }
+
+    /// Adds joules. Whoever reads meanwhile finds the counter as it was.
+    fn spend(&self, joules: f64) {
+        let spent = (joules * 1e6) as u64;
+        let now = self.spent_uj.fetch_add(spent, Ordering::Relaxed) + spent;
+        let next = self.zone.join("next");
+        std::fs::write(&next, now.to_string()).unwrap();
+        std::fs::rename(next, self.zone.join("energy_uj")).unwrap();
+    }
+}
