@@ -177,6 +177,7 @@ impl Hall {
         self.bank.serve_with(&arguments);
         let began = Instant::now();
         let all = self.nodes;
+        self.bank.wait_for_agents(all);
         while idle_ns(folder).len() < all && began.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(500));
         }

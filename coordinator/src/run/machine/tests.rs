@@ -410,6 +410,61 @@ fn a_limit_that_trips_aborts_with_a_ramp() {
     assert_eq!(story.end(), Some((0, how)), "the limit ended it, not the person");
 }
 
+fn shed(nodes: &[&str]) -> Event {
+    let nodes = nodes.iter().map(|&node| node.to_owned()).collect();
+    Event::Shed { nodes, why: "interlock supply".to_owned() }
+}
+
+#[test]
+fn a_shed_node_ramps_to_idle_and_the_rest_goes_on_without_it() {
+    let mut story = Story::going(3, &[10, 10]);
+    story.tell(shed(&["n2"]));
+    story.tell(shed(&["n2"]));
+    assert_eq!([story.stops("n1").len(), story.stops("n2").len()], [0, 1]);
+    assert!(!story.machine.may_heat("n2") && story.machine.may_heat("n1"));
+    story.tell(Event::Idle { node: "n2".to_owned() });
+    story.wait_until(9 * S);
+    assert_eq!(story.last_arm().map(|(_, _, members)| members).unwrap(), ["n1", "n3"]);
+    story.all_ready();
+    story.wait_until(20 * S);
+    // It said its only Idle already.
+    story.tell(asked(true, "ann"));
+    story.tell(Event::Idle { node: "n1".to_owned() });
+    story.tell(Event::Idle { node: "n3".to_owned() });
+    assert!(matches!(story.machine.state(), State::Closing { .. }), "{:?}", story.machine.state());
+    assert_eq!(story.lost(), []);
+}
+
+#[test]
+fn a_node_that_is_shed_while_it_is_armed_is_armed_around() {
+    let mut story = Story::armed(3, &[10]);
+    story.answer("n1", None);
+    story.tell(shed(&["n3"]));
+    story.answer("n2", None);
+    assert_eq!(story.last_arm().map(|(_, _, members)| members).unwrap(), ["n1", "n2"]);
+    assert_eq!(story.starts(), []);
+}
+
+#[test]
+fn a_run_of_which_everything_was_shed_is_aborted() {
+    let mut story = Story::going(2, &[60]);
+    story.tell(shed(&["n1", "n2"]));
+    story.wind_up();
+    assert!(matches!(story.end(), Some((_, End::Aborted { .. }))), "{:?}", story.end());
+}
+
+#[test]
+fn an_interlock_that_drops_overtakes_a_ramp_and_aborts() {
+    let mut story = Story::going(1, &[60]);
+    let tripped = |drop| Event::Interlocked { drop, why: "interlock hot".to_owned() };
+    story.tell(tripped(false));
+    story.tell(tripped(true));
+    assert_eq!(story.stops("n1"), [false, true]);
+    story.wind_up();
+    let how = End::Aborted { why: "interlock hot".to_owned() };
+    assert_eq!(story.end(), Some((0, how)));
+}
+
 #[test]
 fn closing_waits_until_every_batch_is_stored() {
     let mut story = Story::going(2, &[60]);

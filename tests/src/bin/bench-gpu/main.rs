@@ -139,13 +139,12 @@ impl Session {
         self.keep(row.aim("at least 0.90", |row| figure(row, "ratio") >= 0.90));
         // The context of a thread is its own: the heat is made on this one, watched by another.
         let watts = opened.and_then(|cublas| {
-            let watched = std::thread::scope(|scope| {
+            std::thread::scope(|scope| {
                 let watch = scope.spawn(|| self.watched(|_| Ok(monotonic_ns())));
                 let heat = cublas.run((WATTS_TIMES * self.seconds) as f64);
                 let watched = watch.join().map_err(|_| anyhow::anyhow!("the watch panicked"))?;
                 heat.and(watched)
-            });
-            watched
+            })
         });
         let theirs = watts.as_ref().ok().and_then(|row| row["mean_w"].as_f64());
         self.keep(Row::of("watts_cublas", watts));
