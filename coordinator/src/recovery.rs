@@ -90,12 +90,13 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         allow_unrated: created.allow_unrated,
     };
     let (heat, _) = hall.allow_heat(&hall.lock(), asked, hall.clock.now_ns())?;
-    let specs = phase_specs(&plan, site.as_ref(), &present);
+    let specs = phase_specs(&plan, site.as_ref(), &present)
+        .map_err(|lines| SubmitError::Refused(lines.join("\n")))?;
     let active = Active {
         run: row.run.clone(),
         plan,
         site_name: created.site_name.clone(),
-        machine: hall.machine(&specs, &present, phase),
+        machine: hall.machine(&specs, &present, phase, heat.ramp),
         specs,
         planned,
         token: token(),

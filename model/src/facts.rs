@@ -28,6 +28,8 @@ pub struct RunFacts {
     pub nodes: BTreeMap<NodeName, NodeFacts>,
     /// What the coordinator commanded, per phase and node.
     pub starts: Vec<StartFact>,
+    /// Of phases that were long enough to be corrected.
+    pub times: Vec<TimeFact>,
     /// What held the load below the plan, or let it up, a line each.
     pub restraints: Vec<String>,
     /// Percent of the load that nobody released by the end, where it had to be.
@@ -154,6 +156,17 @@ impl LossReason {
             Self::ClockUnknown => "its clock could not be compared with the coordinator's",
         }
     }
+}
+
+/// How well the agents kept the time of a phase: the distance of each from the coordinator's
+/// time at its last correction before the phase's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeFact {
+    pub phase: String,
+    /// Of each agent that was corrected, ascending.
+    pub skews_ns: Vec<u64>,
+    /// The widest claim among the corrections.
+    pub claimed_error_ns: u64,
 }
 
 /// What one node was told about one phase, on both clocks.

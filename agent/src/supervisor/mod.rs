@@ -10,6 +10,7 @@ mod ports;
 mod record;
 mod run;
 mod status;
+mod time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -187,6 +188,7 @@ impl Supervisor {
                 self.say_idle_if_stopped();
             }
             Some(Kind::Level(level)) => self.scale(&level),
+            Some(Kind::ClockCorrection(clock)) => self.keep_time(&clock),
             Some(Kind::Finish(finish)) if self.is_run(&finish.run_id) => self.finish(),
             // Clock probes and the opening are the session's own.
             _ => {}

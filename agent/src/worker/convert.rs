@@ -4,6 +4,7 @@ use proto::convert::{ConvertError, load_from_wire};
 use proto::v1;
 
 use crate::hardware::{CoreWindow, Injection, LoadCommand, LoadOrder, LoadReport};
+use crate::time_base::TimeBase;
 
 /// A command for a device; `None` for commands of the data plane.
 pub(super) fn load_command(
@@ -20,10 +21,20 @@ pub(super) fn load_command(
                 always: i.always,
             });
             let (start_ns, end_ns) = (order.start_ns, order.end_ns);
-            LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, inject })
+            let drift_ppb = order.drift_ppb;
+            LoadCommand::Begin(LoadOrder { kernel, waveform, start_ns, end_ns, drift_ppb, inject })
         }
         Kind::Ramp(ramp) => LoadCommand::Ramp { over_ns: ramp.over_ns },
         Kind::Scale(scale) => LoadCommand::Scale { to: scale.to, over_ns: scale.over_ns },
+        Kind::Time(time) => LoadCommand::Time {
+            start_ns: time.start_ns,
+            base: TimeBase {
+                at_ns: time.at_ns,
+                phase_ns: time.phase_ns,
+                drift_ppb: time.drift_ppb,
+                slew_ns: time.slew_ns,
+            },
+        },
         Kind::Drop(_) => LoadCommand::Drop,
         Kind::Traffic(_) | Kind::Listen(_) | Kind::NewId(_) => return Ok(None),
     }))

@@ -7,6 +7,7 @@ use model::plan::Plan;
 use model::site::Site;
 use proto::v1;
 
+use super::Agent;
 use super::heat::Heat;
 use crate::clock::Offset;
 use crate::config::Config;
@@ -76,7 +77,7 @@ impl Active {
             device_temp_limit_c: self.plan.limits.device_temp_c,
             sample_interval_ms: config.sample_interval.as_millis() as u32,
             congestion: config.congestion.clone(),
-            ramp_ms: config.ramp.as_millis() as u32,
+            ramp_ms: self.heat.ramp.as_millis() as u32,
             injections: self.injections.clone(),
             lease_id: self.lease.clone(),
         }
@@ -107,7 +108,7 @@ impl Active {
             phase: spec.name.clone(),
             kind: spec.kind.clone(),
             duration_ns: spec.duration_ns,
-            load: spec.load.clone(),
+            load: spec.load_of(node).cloned(),
             traffic: self.traffic(spec, members),
             peers,
             loaded: spec.loaded,
@@ -160,6 +161,8 @@ impl Active {
             claimed_error_ns: offset.error_ns,
             attempt,
             nccl_id: self.id_of(attempt),
+            coordinator_start_ns: start_ns,
+            drift_ppb: offset.drift_ppb,
         }
     }
 
@@ -173,6 +176,30 @@ impl Active {
         self.message.clear();
         let clocks = std::mem::take(&mut self.clocks);
         JournalEntry::PhaseStarts { phase, name, start_ns, clocks }
+    }
+}
+
+impl Active {
+    /// How well the agents kept the time of a phase, where any was corrected in it.
+    pub(crate) fn phase_time(
+        &self,
+        name: &str,
+        agents: &BTreeMap<String, Agent>,
+    ) -> Option<JournalEntry> {
+        let planned = self.planned.iter().filter_map(|planned| agents.get(&planned.node));
+        let (mut skews_ns, mut error_ns) = (Vec::new(), 0);
+        for status in planned.filter_map(|agent| agent.status.as_ref()) {
+            if status.run_id == self.run
+                && status.phase == name
+                && let Some(skew_ns) = status.phase_skew_ns
+            {
+                skews_ns.push(skew_ns.unsigned_abs());
+                error_ns = error_ns.max(status.phase_skew_error_ns);
+            }
+        }
+        skews_ns.sort_unstable();
+        let name = name.to_owned();
+        (!skews_ns.is_empty()).then_some(JournalEntry::PhaseTime { name, skews_ns, error_ns })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Admission: which run may begin, over which nodes, within which ratings.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use model::plan::{Plan, Selector};
 use model::site::Site;
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 use super::agent::send;
 use super::heat::HeatAsked;
 use super::{Active, Hall, Inner};
-use crate::run::{RunMachine, members_of, phase_specs};
+use crate::run::{RunMachine, members_of, phase_specs, unknown_domain};
 use crate::store::{Durable, JournalEntry, Planned, PlannedDevice, RunRow};
 
 /// A run that was asked for and checked as far as its documents go.
@@ -116,6 +117,14 @@ impl Hall {
             affirmed,
             who: _,
         } = admission;
+        let unknown = plan.phases.iter().filter_map(|phase| {
+            let why = unknown_domain(&phase.on, site.as_ref())?;
+            Some(format!("phase {}: {why}", phase.name))
+        });
+        let unknown: Vec<String> = unknown.collect();
+        if !unknown.is_empty() {
+            return Err(SubmitError::Refused(unknown.join("\n")));
+        }
         let planned = planned_nodes(inner, &plan, site.as_ref());
         let names: Vec<String> = planned.iter().map(|p| p.node.clone()).collect();
         let present: Vec<String> =
@@ -153,8 +162,9 @@ impl Hall {
             on,
         };
         let site_name = site.as_ref().map(|site| site.name().to_owned());
-        let specs = phase_specs(&plan, site.as_ref(), &present);
-        let machine = self.machine(&specs, &present, 0);
+        let specs = phase_specs(&plan, site.as_ref(), &present)
+            .map_err(|lines| SubmitError::Refused(lines.join("\n")))?;
+        let machine = self.machine(&specs, &present, 0, heat.ramp);
         let active = Active {
             run,
             plan,
@@ -182,8 +192,9 @@ impl Hall {
         specs: &[crate::run::PhaseSpec],
         nodes: &[String],
         first_phase: usize,
+        ramp: Duration,
     ) -> RunMachine {
-        let ramp_ns = self.config.ramp.as_nanos() as i64;
+        let ramp_ns = ramp.as_nanos() as i64;
         let lease_ns = self.config.lease.as_nanos() as i64;
         RunMachine::new(specs.to_vec(), nodes, first_phase, ramp_ns, lease_ns)
     }

@@ -2,6 +2,7 @@
 //! go now, and the file that stops it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use model::permit::{Permit, Shape};
 use model::plan::Plan;
@@ -11,7 +12,7 @@ use proto::v1;
 use super::agent::send;
 use super::{Active, Hall, Inner, SubmitError};
 use crate::budget::{Draws, Held, NodeNow, Reading, budgets, check};
-use crate::permit::{Ask, Permission, refusals};
+use crate::permit::{Ask, Permission, refusals, site_ramps};
 use crate::run::{Event, State, members_of};
 use crate::store::{JournalEntry, Planned};
 
@@ -32,6 +33,8 @@ pub(crate) struct Heat {
     draw_kw: BTreeMap<String, f64>,
     /// Of each phase, the nodes that the plan selects.
     members: Vec<Vec<String>>,
+    /// Time over which loads come down: as long as the site's limits ask.
+    pub(crate) ramp: Duration,
 }
 
 /// What is asked for, before anything is begun.
@@ -68,14 +71,14 @@ impl Hall {
             let measured_w = inner.peaks.get(&planned.node).copied();
             draws.add(&planned.node, node.and_then(|n| n.max_kw), measured_w, &planned.devices);
         }
-        let warnings = match asked.site {
+        let mut warnings = match asked.site {
             Some(site) => {
                 check(site, asked.plan, &members, &draws, asked.allow_unrated).map_err(refuse)?
             }
             None => Vec::new(),
         };
         let draw_kw = draws.each(self.config.permission == Permission::SmallLoad);
-        let heat = Heat {
+        let mut heat = Heat {
             held: Held::new(
                 budgets(asked.site, permit.as_ref(), &names),
                 permit.as_ref().is_some_and(Permit::is_staged),
@@ -84,8 +87,22 @@ impl Hall {
             affirmed: asked.affirmed,
             draw_kw,
             members,
+            ramp: self.config.ramp,
         };
-        let ramp_s = self.config.ramp.as_secs_f64();
+        let ask = Ask {
+            plan: asked.plan,
+            site: asked.site,
+            members: &heat.members,
+            draw_kw: &heat.draw_kw,
+            now_ns,
+            end_ns: now_ns,
+            ramp_s: 0.0,
+            affirmed: &[],
+        };
+        let ramps = site_ramps(heat.permit.as_ref(), &ask, heat.ramp).map_err(refuse)?;
+        heat.ramp = ramps.down;
+        warnings.extend(ramps.warnings);
+        let ramp_s = heat.ramp.as_secs_f64();
         let end_ns = now_ns + ((asked.seconds + ramp_s) * 1e9) as i64;
         let refused = heat.refused(asked.plan, asked.site, (now_ns, end_ns), ramp_s, None);
         if refused.is_empty() { Ok((heat, warnings)) } else { Err(refuse(refused)) }
@@ -138,7 +155,7 @@ impl Hall {
         let Some(active) = &inner.active else { return };
         let why = match &now {
             Ok(permit) => {
-                let ramp_s = self.config.ramp.as_secs_f64();
+                let ramp_s = active.heat.ramp.as_secs_f64();
                 let (plan, site) = (&active.plan, active.site.as_ref());
                 let instants = (now_ns, now_ns);
                 active
@@ -315,7 +332,7 @@ impl Active {
         };
         for at in phases {
             let spec = &self.specs[*at];
-            let Some(load) = &spec.load else { continue };
+            let Some(load) = spec.load_of(node) else { continue };
             let peak = self.plan.phases.get(*at).and_then(Shape::of).map_or(1.0, |s| s.high);
             if peak > now.peak && spec.members.iter().any(|member| member == node) {
                 now.peak = peak;

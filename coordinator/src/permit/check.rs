@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use model::course::courses;
 use model::permit::{DomainClause, Permit, Shape, WaveformClause};
 use model::plan::{Phase, Plan};
 use model::site::{DomainIx, Family, Site};
 
+use super::ramps::TOLERANCE_KW_PER_S;
 use super::swing::{Felt, swing};
 
 /// A plan as a permit sees it.
@@ -168,7 +170,7 @@ fn limits(
     let swing = swing(&felt(ask, within), ask.ramp_s);
     let rates = [("up", clause.kw_per_s_up, swing.up), ("down", clause.kw_per_s_down, swing.down)];
     for (way, most, (asked, phase)) in rates {
-        if let Some(most) = most.filter(|most| asked > *most) {
+        if let Some(most) = most.filter(|most| asked > *most + TOLERANCE_KW_PER_S) {
             lines.push(format!(
                 "{at}: {named} may go {way} by {most:.1} kW/s; phase {phase} asks for {asked:.1} kW/s \
                  (a change of level counts as one second, a stop as {} s)",
@@ -179,17 +181,19 @@ fn limits(
     lines
 }
 
-fn felt<'a>(ask: &'a Ask<'_>, within: impl Fn(&str) -> bool) -> Vec<Felt<'a>> {
+/// What a domain feels of every phase. Groups that can't be made were refused before.
+pub(super) fn felt<'a>(ask: &'a Ask<'_>, within: impl Fn(&str) -> bool) -> Vec<Felt<'a>> {
     let phases = ask.plan.phases.iter().zip(ask.members);
     phases
         .map(|(phase, members)| {
-            let members = members.iter().filter(|node| within(node));
-            let kw = |node: &'a String| Some((node.as_str(), *ask.draw_kw.get(node)?));
-            Felt {
-                phase: &phase.name,
-                shape: Shape::of(phase),
-                nodes: members.filter_map(kw).collect(),
+            let mut nodes = BTreeMap::new();
+            for course in courses(phase, ask.site, members).unwrap_or_default() {
+                for node in course.nodes.iter().filter(|node| within(node)) {
+                    let Some((node, kw)) = ask.draw_kw.get_key_value(node) else { continue };
+                    nodes.insert(node.as_str(), (course.waveform, *kw));
+                }
             }
+            Felt { phase: &phase.name, seconds: phase.seconds, nodes }
         })
         .collect()
 }

@@ -49,7 +49,7 @@ impl Bench {
     fn begin(&self, kernel: Kernel, waveform: Waveform, for_ns: u64, inject: Option<Injection>) {
         let start_ns = monotonic_ns() + AHEAD_NS;
         let end_ns = start_ns + for_ns;
-        let order = LoadOrder { kernel, waveform, start_ns, end_ns, inject };
+        let order = LoadOrder { kernel, waveform, start_ns, end_ns, drift_ppb: 0, inject };
         // A load that has ended already said why: `until_idle` hears it.
         let _ = self.tell.send(LoadCommand::Begin(order));
     }

@@ -70,7 +70,7 @@ impl Bank {
 }
 
 fn order(kernel: Kernel, waveform: Waveform, start_ns: u64, ms: u64) -> LoadOrder {
-    LoadOrder { kernel, waveform, start_ns, end_ns: start_ns + ms * MS, inject: None }
+    LoadOrder { kernel, waveform, start_ns, end_ns: start_ns + ms * MS, drift_ppb: 0, inject: None }
 }
 
 fn hold(kernel: Kernel, level: f64, ms: u64) -> LoadOrder {

@@ -110,15 +110,9 @@ fn frame_end(active: &Active, from: u64) -> u64 {
     edge_after(active, from).map_or(grid, |edge| grid.min(edge))
 }
 
-/// The next edge of a square whose halves are at least a frame long.
+/// The next edge of a waveform whose levels last a frame at least.
 fn edge_after(active: &Active, from: u64) -> Option<u64> {
-    let Waveform::Square { period_ns, .. } = active.order.waveform else { return None };
-    if period_ns < 2 * FRAME_NS {
-        return None;
-    }
-    let within = from.saturating_sub(active.order.start_ns) % period_ns;
-    let half = period_ns.div_ceil(2);
-    Some(from + if within < half { half - within } else { period_ns - within })
+    active.edge_after(from, FRAME_NS)
 }
 
 #[cfg(test)]
@@ -135,8 +129,14 @@ mod tests {
     const START: u64 = 1_000_000_000;
 
     fn active(waveform: Waveform, end_ns: u64) -> Active {
-        let order =
-            LoadOrder { kernel: Kernel::Bf16, waveform, start_ns: START, end_ns, inject: None };
+        let order = LoadOrder {
+            kernel: Kernel::Bf16,
+            waveform,
+            start_ns: START,
+            end_ns,
+            drift_ppb: 0,
+            inject: None,
+        };
         let mut programme = Programme::new();
         programme.begin(1, Arc::new(order));
         assert_eq!(programme.advance(START), Some(Change::Began));
