@@ -43,7 +43,12 @@ pub(super) fn command(command: &v1::worker_command::Kind) -> Option<FabricComman
     match command {
         Kind::Traffic(order) => traffic_order(order).map(FabricCommand::Begin),
         Kind::Drop(_) => Some(FabricCommand::Stop),
-        Kind::Load(_) | Kind::Ramp(_) | Kind::Scale(_) | Kind::Listen(_) | Kind::NewId(_) => None,
+        Kind::Load(_)
+        | Kind::Ramp(_)
+        | Kind::Scale(_)
+        | Kind::Time(_)
+        | Kind::Listen(_)
+        | Kind::NewId(_) => None,
     }
 }
 
