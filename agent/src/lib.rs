@@ -24,6 +24,7 @@ mod spooler;
 pub mod state_dir;
 mod supervisor;
 mod surroundings;
+pub mod time_base;
 mod upload;
 pub mod worker;
 

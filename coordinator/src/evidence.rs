@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use analysis::Digest;
-use model::facts::{LossReason, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact};
+use model::facts::{LossReason, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact};
 use model::plan::Plan;
 use model::site::Site;
 use model::{NodeName, Report, RunId};
@@ -170,6 +170,11 @@ fn add_entry(
                 claimed_error_ns: clock.error_ns,
             }));
         }
+        JournalEntry::PhaseTime { name, skews_ns, error_ns } => facts.times.push(TimeFact {
+            phase: name.clone(),
+            skews_ns: skews_ns.clone(),
+            claimed_error_ns: *error_ns,
+        }),
         JournalEntry::PhaseCompleted { name, .. } => facts.phases_completed.push(name.clone()),
         JournalEntry::Lost { node, why, reason, .. } => {
             let reason = reason.unwrap_or_else(|| reason_of_words(why));

@@ -90,7 +90,8 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         allow_unrated: created.allow_unrated,
     };
     let (heat, _) = hall.allow_heat(&hall.lock(), asked, hall.clock.now_ns())?;
-    let mut specs = phase_specs(&plan, site.as_ref(), &present);
+    let mut specs = phase_specs(&plan, site.as_ref(), &present)
+        .map_err(|lines| SubmitError::Refused(lines.join("\n")))?;
     ask_power(&mut specs, &heat.asked);
     let active = Active {
         run: row.run.clone(),

@@ -25,7 +25,7 @@ mod table_error;
 pub use document::DOCUMENT_BYTES_MAX;
 pub use document_error::{DocumentError, DocumentErrors};
 pub use meters::{MeterFollower, MeterReader, MeterRow, MeterWriter};
-pub use nearest::meant_column;
+pub use nearest::{meant_column, nearest};
 pub use pairs::{PairReader, PairRow, PairWriter};
 pub use samples::{SampleChunks, SampleFacts, SampleReader, SampleRow, SampleWriter};
 pub use table::{BATCH_ROWS, Column, Followed, Row, TableFollower, TableReader, TableWriter};

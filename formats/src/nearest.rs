@@ -2,7 +2,8 @@
 
 /// The nearest of `known` to `word`, if one is near enough to be a slip of the fingers:
 /// at most a third of its letters wrong, and no less than one.
-pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+#[must_use]
+pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let near = known.iter().map(|&candidate| (distance(word, candidate), candidate)).min()?;
     (near.0 <= (near.1.chars().count() / 3).max(1)).then_some(near.1)
 }

@@ -2,6 +2,7 @@
 
 mod phase;
 mod selector;
+mod shape;
 
 use std::collections::BTreeSet;
 use std::path::Path;

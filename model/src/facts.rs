@@ -33,6 +33,8 @@ pub struct RunFacts {
     /// Each node's clock where it was compared: instants on the coordinator's, and by how
     /// much the coordinator's is ahead, in nanoseconds.
     pub clocks: BTreeMap<NodeName, Vec<(i64, i64)>>,
+    /// Of phases that were long enough to be corrected.
+    pub times: Vec<TimeFact>,
     /// What held the load below the plan, or let it up, a line each.
     pub restraints: Vec<String>,
     /// Percent of the load that nobody released by the end, where it had to be.
@@ -185,6 +187,17 @@ pub struct StopFact {
     pub heard_unix_ns: i64,
     /// Nodes that were told.
     pub nodes: Vec<NodeName>,
+}
+
+/// How well the agents kept the time of a phase: the distance of each from the coordinator's
+/// time at its last correction before the phase's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeFact {
+    pub phase: String,
+    /// Of each agent that was corrected, ascending.
+    pub skews_ns: Vec<u64>,
+    /// The widest claim among the corrections.
+    pub claimed_error_ns: u64,
 }
 
 /// What one node was told about one phase, on both clocks.

@@ -5,6 +5,7 @@
 //! function here is a pure function of its arguments.
 
 pub mod collective;
+pub mod course;
 pub mod facts;
 pub mod finding;
 pub mod gauge;
@@ -22,6 +23,7 @@ pub mod sample_columns;
 pub mod site;
 pub mod table;
 pub mod target;
+pub mod waveform;
 pub mod xid;
 
 pub use facts::{RunFacts, Source};
@@ -29,7 +31,7 @@ pub use finding::{Blame, Finding, FindingKind, Severity, Standing, Verdict};
 pub use gauge::Gauge;
 pub use histogram::LatencyHistogram;
 pub use id::{AgentInstance, DeviceId, NodeName, RunId};
-pub use load::{Kernel, Waveform};
+pub use load::Kernel;
 pub use plan::{Phase, PhaseKind, Plan, Requirement};
 pub use policy::Policy;
 pub use reading::{Absence, Reading};
@@ -38,4 +40,5 @@ pub use report::Report;
 pub use sample_columns::{Metric, SampleColumns};
 pub use site::Site;
 pub use table::{MeterRow, PairRow, SampleRow};
+pub use waveform::Waveform;
 pub use xid::Xid;

@@ -2,7 +2,8 @@
 //!
 //! Every clause remembers its line, so that a refusal can name it.
 
-use crate::plan::{Phase, PhaseKind};
+use crate::course::waveform;
+use crate::plan::Phase;
 use crate::site::DomainKind;
 
 /// Steps in which a load may be released, in percent of the plan's levels.
@@ -137,45 +138,22 @@ impl Permit {
     }
 }
 
-/// The course of a heating phase in levels of 0..=1: what a permit asks about it.
+/// The levels of a heating phase, in 0..=1: what a permit asks about its shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Level at its start and at its end.
-    pub first: f64,
-    pub last: f64,
     pub low: f64,
     pub high: f64,
     /// Repetitions a second, of shapes that repeat.
     pub hz: Option<f64>,
-    /// Largest change of level a second inside it, apart from the edges of what repeats:
-    /// those are allowed by frequency and amplitude.
-    pub slope_per_s: f64,
 }
 
 impl Shape {
     /// The shape of a phase; `None` for one without heat.
     #[must_use]
     pub fn of(phase: &Phase) -> Option<Self> {
-        let level = phase.load?.percent / 100.0;
-        let flat =
-            Self { first: level, last: level, low: level, high: level, hz: None, slope_per_s: 0.0 };
-        Some(match phase.kind {
-            PhaseKind::Ramp { from_percent, to_percent } => {
-                let (first, last) = (from_percent / 100.0, to_percent / 100.0);
-                Self {
-                    first,
-                    last,
-                    low: first.min(last),
-                    high: first.max(last),
-                    slope_per_s: (last - first) / phase.seconds,
-                    ..flat
-                }
-            }
-            PhaseKind::Square { low_percent, high_percent, period_seconds } => {
-                let (low, high) = (low_percent / 100.0, high_percent / 100.0);
-                Self { first: high, last: low, low, high, hz: Some(1.0 / period_seconds), ..flat }
-            }
-            _ => flat,
-        })
+        // Groups of a phase differ in time only.
+        let waveform = waveform(phase, 0, 1)?;
+        let (low, high) = waveform.range();
+        Some(Self { low, high, hz: waveform.hz() })
     }
 }

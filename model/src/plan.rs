@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::collective::{CollectiveOp, Transport};
 use crate::load::Kernel;
+use crate::site::DomainKind;
 use crate::target::PowerTarget;
 
 /// What a plan needs to have been measured before the verdict may be READY.
@@ -98,8 +99,33 @@ pub enum PhaseKind {
     Ramp { from_percent: f64, to_percent: f64 },
     /// One percentage throughout.
     Hold,
+    /// Low, then at once high, then at once back.
+    Step { low_percent: f64, high_percent: f64, up_at_seconds: f64, down_at_seconds: f64 },
     /// High for the first half of each period, low for the second.
     Square { low_percent: f64, high_percent: f64, period_seconds: f64 },
+    /// A sine between two levels, from the lower one.
+    Sine { low_percent: f64, high_percent: f64, period_seconds: f64 },
+    /// Up in steps: all nodes together by a part of the way, or with `by` one share of the
+    /// groups after another by the whole way. Without a number of steps each group is one.
+    Staircase {
+        low_percent: f64,
+        high_percent: f64,
+        by: Option<By>,
+        steps: Option<u32>,
+        step_seconds: Option<f64>,
+    },
+    /// Each group begins its ramp up a delay after the one before, and so down again, the
+    /// last one done at the end of the phase.
+    Stagger {
+        low_percent: f64,
+        high_percent: f64,
+        by: By,
+        delay_seconds: f64,
+        /// 0 is a step.
+        ramp_seconds: f64,
+    },
+    /// The shape of a training job: compute and all-reduce in turn, with checkpoints.
+    Training(Training),
     /// A collective alone.
     Collective,
     /// Every pair of nodes in turn, one transfer a node at a time.
@@ -116,7 +142,12 @@ impl PhaseKind {
             Self::Idle => "idle",
             Self::Ramp { .. } => "ramp",
             Self::Hold => "hold",
+            Self::Step { .. } => "step",
             Self::Square { .. } => "square",
+            Self::Sine { .. } => "sine",
+            Self::Staircase { .. } => "staircase",
+            Self::Stagger { .. } => "stagger",
+            Self::Training(_) => "training",
             Self::Collective => "collective",
             Self::Pairs => "pairs",
             Self::Rtt => "rtt",
@@ -124,13 +155,57 @@ impl PhaseKind {
     }
 
     /// Every word of a phase kind.
-    pub const WORDS: [&'static str; 7] =
-        ["idle", "ramp", "hold", "square", "collective", "pairs", "rtt"];
+    pub const WORDS: [&'static str; 12] = [
+        "idle",
+        "ramp",
+        "hold",
+        "step",
+        "square",
+        "sine",
+        "staircase",
+        "stagger",
+        "training",
+        "collective",
+        "pairs",
+        "rtt",
+    ];
 
     /// Whether the kind itself commands heat from devices.
     #[must_use]
     pub fn heats(self) -> bool {
-        matches!(self, Self::Ramp { .. } | Self::Hold | Self::Square { .. })
+        !matches!(self, Self::Idle | Self::Collective | Self::Pairs | Self::Rtt)
+    }
+}
+
+/// A training job's levels in percent and its times in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Training {
+    pub compute_percent: f64,
+    pub reduce_percent: f64,
+    pub checkpoint_percent: f64,
+    pub compute_seconds: f64,
+    pub reduce_seconds: f64,
+    pub checkpoint_every_seconds: f64,
+    pub checkpoint_seconds: f64,
+}
+
+/// What makes the groups of a staircase or a stagger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Each node by itself.
+    Node,
+    /// The nodes of each domain of a kind.
+    Domain(DomainKind),
+}
+
+impl By {
+    /// The word in plans.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Domain(kind) => kind.word(),
+        }
     }
 }
 
@@ -138,7 +213,7 @@ impl PhaseKind {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PhaseLoad {
     pub kernel: Kernel,
-    /// 0..=100; ramps and squares carry their own percentages.
+    /// The highest level, 0..=100; most kinds carry percentages of their own.
     pub percent: f64,
     /// Power that is held in closed loop; percentages are then shares of the level that
     /// draws it, and the highest is 100.
@@ -174,6 +249,10 @@ pub enum Selector {
     Domain(String, String),
     /// The first share of the nodes in name order, 1..=100.
     Percent(u8),
+    /// Whoever any of these takes.
+    Any(Vec<Selector>),
+    /// The first share, in name order, of what another selector takes.
+    Share(u8, Box<Selector>),
 }
 
 impl Plan {

@@ -79,7 +79,7 @@ impl GpuWorker {
         let load = Some(load_to_wire(kernel, waveform));
         let end_ns = start_ns + for_ns;
         // A worker whose GPU does not fit may be gone already; what it said is still to hear.
-        let order = v1::WorkerLoad { load, start_ns, end_ns, inject, power_scale: None };
+        let order = v1::WorkerLoad { load, start_ns, end_ns, inject, ..v1::WorkerLoad::default() };
         let _ = self.worker.tell(Command::Load(order));
         start_ns
     }

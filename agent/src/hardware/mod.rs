@@ -18,6 +18,8 @@ use model::reading::Reading;
 use model::record::GpuSample;
 use proto::v1;
 
+use crate::time_base::TimeBase;
+
 pub use scale::{Ceiling, Scale};
 
 /// One device that can be loaded.
@@ -102,6 +104,8 @@ pub struct LoadOrder {
     pub start_ns: u64,
     /// The load ends here by itself (idle), unless another order begins first.
     pub end_ns: u64,
+    /// Nanoseconds of the waveform's time gained per second, until a correction comes.
+    pub drift_ppb: i64,
     /// Hidden: corrupt results to prove that the check works.
     pub inject: Option<Injection>,
     /// The scale with which a load that holds watts begins, 0..=1; `None` for all others.
@@ -138,6 +142,11 @@ pub enum LoadCommand {
     Power {
         to: f64,
         over_ns: u64,
+    },
+    /// The time of the order that was to start at this instant.
+    Time {
+        start_ns: u64,
+        base: TimeBase,
     },
     /// Idle at once.
     Drop,

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Ceiling, LoadCommand, LoadOrder, Scale};
+use crate::time_base::TimeBase;
 
 /// Most orders that wait. A plan sends a phase or two ahead.
 pub(in crate::hardware) const ORDERS_QUEUED_MAX: usize = 64;
@@ -25,6 +26,8 @@ pub(in crate::hardware) struct Active {
     ceiling: Ceiling,
     /// Of a load that holds watts; 1 for all others. The coordinator's scale outranks it.
     power: Scale,
+    /// The waveform's time: bent by corrections.
+    base: TimeBase,
 }
 
 /// The operator's stop: straight from a level to zero.
@@ -44,10 +47,17 @@ impl Active {
                 from * left as f64 / over_ns.max(1) as f64
             }
             _ => {
-                let level = self.order.waveform.level_at(at_ns.saturating_sub(self.order.start_ns));
+                let level = self.order.waveform.level_at(self.base.phase_ns(at_ns));
                 (level * self.scale.at(at_ns).min(self.power.at(at_ns))).min(self.ceiling.at(at_ns))
             }
         }
+    }
+
+    /// When the waveform jumps next after an instant, where its levels last a frame at least.
+    pub(in crate::hardware) fn edge_after(&self, at_ns: u64, frame_ns: u64) -> Option<u64> {
+        let edge = self.order.waveform.edge_after(self.base.phase_ns(at_ns), frame_ns)?;
+        // Rounding may put the edge upon the instant itself; it lies ahead.
+        Some(self.base.monotonic_ns(edge).max(at_ns + 1))
     }
 
     /// The mean level commanded over a span.
@@ -141,6 +151,15 @@ impl Programme {
         }
     }
 
+    /// Bends the time of the active order, if it is the one that is meant.
+    fn keep_time(&mut self, start_ns: u64, base: TimeBase) {
+        if let Some(active) = &mut self.active
+            && active.order.start_ns == start_ns
+        {
+            active.base = base;
+        }
+    }
+
     /// Ends the active order at once and forgets what waits.
     pub(in crate::hardware) fn drop_load(&mut self) -> Option<Active> {
         self.queue.clear();
@@ -163,7 +182,9 @@ impl Programme {
                     Some(to) => Scale::default().towards(to, order.start_ns, 0),
                     None => Scale::default(),
                 };
-                self.active = Some(Active { order, serial, ramp: None, scale, ceiling, power });
+                let base = TimeBase::start(order.start_ns, order.drift_ppb);
+                let ramp = None;
+                self.active = Some(Active { order, serial, ramp, scale, ceiling, power, base });
                 return Some(Change::Began);
             }
         }
@@ -217,6 +238,10 @@ impl Programme {
                 self.power(at_ns, *to, *over_ns);
                 None
             }
+            Command::Time { start_ns, base } => {
+                self.keep_time(*start_ns, *base);
+                None
+            }
             Command::Drop => self.drop_load(),
         }
     }
@@ -229,6 +254,7 @@ pub(in crate::hardware) enum Command {
     Ramp { over_ns: u64 },
     Scale { to: f64, over_ns: u64, no_rise: bool },
     Power { to: f64, over_ns: u64 },
+    Time { start_ns: u64, base: TimeBase },
     Drop,
 }
 
@@ -239,6 +265,7 @@ impl From<LoadCommand> for Command {
             LoadCommand::Ramp { over_ns } => Self::Ramp { over_ns },
             LoadCommand::Scale { to, over_ns, no_rise } => Self::Scale { to, over_ns, no_rise },
             LoadCommand::Power { to, over_ns } => Self::Power { to, over_ns },
+            LoadCommand::Time { start_ns, base } => Self::Time { start_ns, base },
             LoadCommand::Drop => Self::Drop,
         }
     }
@@ -257,6 +284,7 @@ mod tests {
             waveform,
             start_ns,
             end_ns,
+            drift_ppb: 0,
             inject: None,
             power_scale: None,
         })
@@ -337,6 +365,7 @@ mod tests {
             waveform,
             start_ns: 0,
             end_ns: 1_000,
+            drift_ppb: 0,
             inject: None,
             power_scale: None,
         };
@@ -372,6 +401,23 @@ mod tests {
         assert_eq!(programme.advance(500), Some(Change::Began));
         programme.power(510, 0.1, 0);
         assert!((programme.active().unwrap().level_at(600) - 0.5).abs() < 1e-12, "not inherited");
+    }
+
+    #[test]
+    fn edges_follow_the_time_that_was_corrected() {
+        let waveform = Waveform::Square { low: 0.0, high: 1.0, period_ns: 2_000_000_000 };
+        let mut programme = Programme::new();
+        programme
+            .begin(1, Arc::new(LoadOrder { waveform, ..(*order(0, u64::MAX / 4, 1.0)).clone() }));
+        assert_eq!(programme.advance(0), Some(Change::Began));
+        let base = TimeBase { at_ns: 0, phase_ns: 0, drift_ppb: 0, slew_ns: 1_000_000 };
+        programme.apply(0, 2, &Command::Time { start_ns: 7, base });
+        assert_eq!(programme.active().unwrap().edge_after(0, 5), Some(1_000_000_000));
+        programme.apply(0, 2, &Command::Time { start_ns: 0, base });
+        let active = programme.active().unwrap();
+        let edge = active.edge_after(0, 5).unwrap();
+        assert!(edge.abs_diff(999_900_010) < 10, "{edge}");
+        assert_eq!((active.level_at(edge - 10), active.level_at(edge + 10)), (1.0, 0.0));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod power;
 mod record;
 mod run;
 mod status;
+mod time;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -202,6 +203,7 @@ impl Supervisor {
                 self.say_idle_if_stopped();
             }
             Some(Kind::Level(level)) => self.scale(&level),
+            Some(Kind::ClockCorrection(clock)) => self.keep_time(&clock),
             Some(Kind::Finish(finish)) if self.is_run(&finish.run_id) => self.finish(),
             // Clock probes and the opening are the session's own.
             _ => {}

@@ -11,11 +11,13 @@ use proto::v1::worker_command::Kind as Command;
 use super::nccl;
 use super::ports::data_ports;
 use super::run::{Run, TimedPhase, waveform_of};
+use super::time::drift_on_monotonic;
 use super::{Event, IDLE_GRACE_NS, Supervisor};
 use crate::clock::monotonic_ns;
 use crate::guard;
 use crate::hardware::Device;
 use crate::lease::{self, Heat, LeaseKey};
+use crate::time_base::TimeBase;
 use crate::worker::{Output, Slot, Worker};
 
 /// A load order outlives its phase by this, so that the ramp at its end has something to
@@ -248,10 +250,19 @@ impl Supervisor {
             return;
         }
         let Some(arm) = run.armed.take() else { return };
+        let duration_ns = arm.duration_ns.min(PHASE_NS_MAX);
+        let base = TimeBase::start(
+            start_ns,
+            drift_on_monotonic(&self.parts.clock, go.start_ns, go.drift_ppb),
+        );
         let phase = TimedPhase {
             name: arm.phase.clone(),
             start_ns,
-            end_ns: start_ns + arm.duration_ns.min(PHASE_NS_MAX),
+            end_ns: base.monotonic_ns(duration_ns),
+            duration_ns,
+            coordinator_start_ns: go.coordinator_start_ns,
+            base,
+            skew: None,
             waveform: waveform_of(&arm),
             loaded: arm.loaded,
             claimed_error_ns: go.claimed_error_ns,
@@ -294,6 +305,7 @@ impl Supervisor {
                 end_ns: phase.end_ns + ORDER_TAIL_NS,
                 inject: self.take_injection(device.index),
                 power_scale,
+                drift_ppb: phase.base.drift_ppb,
             };
             self.tell(Slot::Device(device.index), Command::Load(order));
             if let Some(worker) = self.workers.get_mut(&Slot::Device(device.index)) {
@@ -351,6 +363,7 @@ impl Supervisor {
         };
         let end_ns = run.phases[place].end_ns;
         run.phases[place].ended = true;
+        let ended = run.phases[place].clone();
         let heated = run.phases[place].waveform.is_some();
         // Its start was told later, with a better idea of our clock: it may lie a little
         // before or behind this end.
@@ -361,6 +374,7 @@ impl Supervisor {
         if heated && !handed_over {
             self.ramp_all(ramp_ns);
         }
+        self.record_skew(&ended);
     }
 
     pub(super) fn ramp_all(&mut self, over_ns: u64) {

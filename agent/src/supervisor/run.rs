@@ -7,6 +7,7 @@ use proto::convert::load_from_wire;
 use proto::v1;
 
 use crate::hardware::{Ceiling, Scale};
+use crate::time_base::TimeBase;
 
 /// Phases whose reports may still come.
 const PHASES_KEPT: usize = 8;
@@ -17,12 +18,29 @@ pub(super) struct TimedPhase {
     pub(super) name: String,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
+    pub(super) duration_ns: u64,
+    /// The start on the coordinator's clock; 0 when it did not say.
+    pub(super) coordinator_start_ns: i64,
+    /// Its time on our clock.
+    pub(super) base: TimeBase,
+    /// How far it lay from the coordinator's time, at the last correction and at its worst.
+    pub(super) skew: Option<PhaseSkew>,
     pub(super) waveform: Option<Waveform>,
     pub(super) loaded: bool,
     /// Half-width of the coordinator's claim about our clock.
     pub(super) claimed_error_ns: u64,
     /// The loads of this phase were brought down, or handed over.
     pub(super) ended: bool,
+}
+
+/// What corrections said of a phase's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PhaseSkew {
+    pub(super) last_ns: i64,
+    pub(super) worst_ns: u64,
+    /// The widest claim among them.
+    pub(super) error_ns: u64,
+    pub(super) corrections: u64,
 }
 
 /// The run.
@@ -144,7 +162,8 @@ impl Run {
     /// The level commanded at an instant, under the coordinator's scale and that of watts.
     pub(super) fn level_at(&self, at_ns: u64, power: f64) -> f64 {
         let phase = self.phase_at(at_ns);
-        let level = phase.and_then(|phase| Some(phase.waveform?.level_at(at_ns - phase.start_ns)));
+        let level =
+            phase.and_then(|phase| Some(phase.waveform?.level_at(phase.base.phase_ns(at_ns))));
         let scale = self.scale.at(at_ns).min(power);
         level.map_or(0.0, |level| level * scale).min(self.ceiling.at(at_ns))
     }

@@ -46,8 +46,11 @@ impl Supervisor {
             .iter()
             .filter(|(slot, worker)| matches!(slot, Slot::Device(_)) && !worker.idle)
             .count();
+        let skew = phase.as_ref().and_then(|phase| phase.skew);
         let status = v1::Status {
             run_id,
+            phase_skew_ns: skew.map(|skew| skew.last_ns),
+            phase_skew_error_ns: skew.map_or(0, |skew| skew.error_ns),
             phase: phase.map(|phase| phase.name).unwrap_or_default(),
             level,
             power_w: self.total_power(),

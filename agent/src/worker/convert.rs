@@ -5,6 +5,7 @@ use proto::convert::{ConvertError, load_from_wire};
 use proto::v1;
 
 use crate::hardware::{CoreWindow, Injection, LoadCommand, LoadOrder, LoadReport};
+use crate::time_base::TimeBase;
 
 /// A command for a device; `None` for commands of the data plane.
 pub(super) fn load_command(
@@ -21,12 +22,13 @@ pub(super) fn load_command(
                 always: i.always,
             });
             let (start_ns, end_ns) = (order.start_ns, order.end_ns);
-            let power_scale = order.power_scale;
+            let (drift_ppb, power_scale) = (order.drift_ppb, order.power_scale);
             LoadCommand::Begin(LoadOrder {
                 kernel,
                 waveform,
                 start_ns,
                 end_ns,
+                drift_ppb,
                 inject,
                 power_scale,
             })
@@ -36,6 +38,15 @@ pub(super) fn load_command(
             LoadCommand::Scale { to: *to, over_ns: *over_ns, no_rise: *no_rise }
         }
         Kind::Power(power) => LoadCommand::Power { to: power.to, over_ns: power.over_ns },
+        Kind::Time(time) => LoadCommand::Time {
+            start_ns: time.start_ns,
+            base: TimeBase {
+                at_ns: time.at_ns,
+                phase_ns: time.phase_ns,
+                drift_ppb: time.drift_ppb,
+                slew_ns: time.slew_ns,
+            },
+        },
         Kind::Drop(_) => LoadCommand::Drop,
         Kind::Traffic(_) | Kind::Listen(_) | Kind::NewId(_) => return Ok(None),
     }))

@@ -47,6 +47,7 @@ pub(super) fn command(command: &v1::worker_command::Kind) -> Option<FabricComman
         | Kind::Ramp(_)
         | Kind::Scale(_)
         | Kind::Power(_)
+        | Kind::Time(_)
         | Kind::Listen(_)
         | Kind::NewId(_) => None,
     }

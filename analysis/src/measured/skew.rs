@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use model::NodeName;
-use model::facts::StartFact;
+use model::facts::{StartFact, TimeFact};
 use model::report::Measured;
 
 use super::{fleet, line};
@@ -38,7 +38,22 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines: Vec<Measured> =
         phases.iter().flat_map(|(phase, skews)| summary(Some(phase), skews.iter())).collect();
     lines.extend(summary(None, phases.values().flatten()));
+    lines.extend(case.facts.times.iter().flat_map(at_the_end));
     lines
+}
+
+/// How far agents had come from the coordinator's time of a phase at their last corrections:
+/// edges of waveforms lay apart by no more than twice that and the claim.
+fn at_the_end(fact: &TimeFact) -> Vec<Measured> {
+    let us = |ns: u64| ns as f64 / 1e3;
+    let values = [
+        ("start_skew_end_p50", nearest_rank(&fact.skews_ns, 0.5)),
+        ("start_skew_end_p99", nearest_rank(&fact.skews_ns, 0.99)),
+        ("start_skew_end_max", fact.skews_ns.last().copied()),
+        ("start_skew_end_claimed_error", Some(fact.claimed_error_ns)),
+    ];
+    let known = values.into_iter().filter_map(|(what, ns)| Some((what, ns?)));
+    known.map(|(what, ns)| line(what, &fleet(), Some(&fact.phase), us(ns), "us")).collect()
 }
 
 fn skew(fact: Option<&StartFact>, start: &StartSeen) -> Skew {

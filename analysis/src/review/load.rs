@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use model::plan::{Phase, PhaseKind};
+use model::permit::Shape;
+use model::plan::Phase;
 use model::site::{DomainIx, Family, NodeIx, Site};
 
 use super::count;
@@ -81,12 +82,7 @@ pub(super) fn unrated(load: &[LoadReview]) -> Vec<String> {
 
 /// The highest level that a phase commands, in percent; `None` without heat.
 pub(super) fn peak_percent(phase: &Phase) -> Option<f64> {
-    let load = phase.load?;
-    Some(match phase.kind {
-        PhaseKind::Ramp { from_percent, to_percent } => from_percent.max(to_percent),
-        PhaseKind::Square { low_percent, high_percent, .. } => low_percent.max(high_percent),
-        _ => load.percent,
-    })
+    Some(Shape::of(phase)?.high * 100.0)
 }
 
 /// kW of a node in a phase (by its position) at level 1, where known: what the node draws at

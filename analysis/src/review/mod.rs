@@ -11,6 +11,7 @@ mod load;
 
 use serde::Serialize;
 
+use model::course::courses;
 use model::plan::{Phase, PhaseKind, Plan, Traffic};
 use model::policy::Policy;
 use model::site::{DomainKind, Family, NodeIx, SelectError, Site};
@@ -66,12 +67,15 @@ pub struct PhaseReview {
 /// Reviews a plan on a site.
 ///
 /// # Errors
-/// When a phase selects nodes or domains that the site does not have.
+/// When a phase selects nodes or domains that the site does not have, or has groups that do
+/// not fit into it.
 pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, SelectError> {
     let mut phases = Vec::new();
     let mut selections = Vec::new();
     for phase in &plan.phases {
         let nodes = site.selected(&phase.on)?;
+        let names: Vec<String> = nodes.iter().map(|&n| site.node(n).name.clone()).collect();
+        courses(phase, Some(site), &names).map_err(SelectError::Groups)?;
         phases.push(phase_review(phase, site, policy, &nodes));
         selections.push((phase, nodes));
     }

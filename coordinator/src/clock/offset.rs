@@ -44,6 +44,9 @@ pub struct Offset {
     pub offset_ns: i64,
     /// Half-width of what the exchanges allow.
     pub error_ns: u64,
+    /// Nanoseconds a second that the coordinator's clock gains on the agent's: the middle of
+    /// what the exchanges allow.
+    pub drift_ppb: i64,
 }
 
 /// Keeps the exchanges of one agent and answers for any instant near them.
@@ -93,16 +96,27 @@ impl OffsetEstimator {
         let last = self.kept.back()?;
         let rough = last.sent_ns - last.received_ns;
         let problem = Problem::new(&self.kept, coordinator_ns - rough, rough);
-        let (low, high) = problem.range()?;
-        let (low, high) = (low.floor() as i64, high.ceil() as i64);
-        Some(Offset { offset_ns: rough + (low + high) / 2, error_ns: (high - low) as u64 / 2 + 1 })
+        let fit = problem.fit()?;
+        let (low, high) = (fit.low.floor() as i64, fit.high.ceil() as i64);
+        Some(Offset {
+            offset_ns: rough + (low + high) / 2,
+            error_ns: (high - low) as u64 / 2 + 1,
+            drift_ppb: (fit.slope * 1e9).round() as i64,
+        })
     }
 
     fn is_consistent(&self) -> bool {
         let Some(last) = self.kept.back() else { return true };
         let rough = last.sent_ns - last.received_ns;
-        Problem::new(&self.kept, last.received_ns, rough).range().is_some()
+        Problem::new(&self.kept, last.received_ns, rough).best_slope().is_some()
     }
+}
+
+/// What all lines that satisfy the exchanges allow.
+struct Fit {
+    low: f64,
+    high: f64,
+    slope: f64,
 }
 
 /// Bounds on a line: at `x` (agent ns from the instant asked for) it lies above or below.
@@ -114,19 +128,19 @@ struct Problem {
 impl Problem {
     /// `rough` is taken off every bound: the numbers stay small enough for f64.
     fn new(kept: &VecDeque<Exchange>, agent_ns: i64, rough: i64) -> Self {
-        let lower = kept
+        let lower: Vec<(f64, f64)> = kept
             .iter()
             .map(|e| {
                 ((e.received_ns - agent_ns) as f64, (e.sent_ns - e.received_ns - rough) as f64)
             })
             .collect();
-        let upper = kept
+        let upper: Vec<(f64, f64)> = kept
             .iter()
             .map(|e| {
                 ((e.replied_ns - agent_ns) as f64, (e.answered_ns - e.replied_ns - rough) as f64)
             })
             .collect();
-        Self { lower, upper }
+        Self { lower: hull(&lower, 1.0), upper: hull(&upper, -1.0) }
     }
 
     /// Highest value at x = 0 of a line with this slope under every upper bound.
@@ -139,19 +153,48 @@ impl Problem {
         self.lower.iter().map(|(x, y)| y - slope * x).fold(f64::NEG_INFINITY, f64::max)
     }
 
+    fn room(&self, slope: f64) -> f64 {
+        self.highest(slope) - self.lowest(slope)
+    }
+
+    /// The slope that leaves most room; `None` when no line fits.
+    fn best_slope(&self) -> Option<f64> {
+        let best = peak(-DRIFT_MAX, DRIFT_MAX, |slope| self.room(slope));
+        (self.room(best) >= 0.0).then_some(best)
+    }
+
     /// Least and greatest value at x = 0 over all lines that fit; `None` when none does.
-    fn range(&self) -> Option<(f64, f64)> {
-        let room = |slope: f64| self.highest(slope) - self.lowest(slope);
-        let best = peak(-DRIFT_MAX, DRIFT_MAX, room);
-        if room(best) < 0.0 {
-            return None;
-        }
+    fn fit(&self) -> Option<Fit> {
+        let best = self.best_slope()?;
+        let room = |slope: f64| self.room(slope);
         let least = edge(best, -DRIFT_MAX, room);
         let most = edge(best, DRIFT_MAX, room);
         let high = self.highest(peak(least, most, |slope| self.highest(slope)));
         let low = self.lowest(peak(least, most, |slope| -self.lowest(slope)));
-        Some((low.min(high), high.max(low)))
+        Some(Fit { low: low.min(high), high: high.max(low), slope: f64::midpoint(least, most) })
     }
+}
+
+/// Of bounds in the order of time those that can ever be the tightest: their convex hull,
+/// from above (`way` 1) or from below (-1). A handful of a minute's exchanges.
+fn hull(points: &[(f64, f64)], way: f64) -> Vec<(f64, f64)> {
+    // A clock that was stepped back: whatever does not fit must be seen.
+    if !points.is_sorted_by(|a, b| a.0 <= b.0) {
+        return points.to_vec();
+    }
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for &(x, y) in points {
+        while let [.., a, b] = kept.as_slice() {
+            // Below the straight line from `a` to here `b` bounds nothing.
+            let turn = (b.0 - a.0) * (y - a.1) - (b.1 - a.1) * (x - a.0);
+            if turn * way < 0.0 {
+                break;
+            }
+            kept.pop();
+        }
+        kept.push((x, y));
+    }
+    kept
 }
 
 /// Argument of the maximum of a concave function on an interval (ternary search).

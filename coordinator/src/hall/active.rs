@@ -8,6 +8,7 @@ use model::site::Site;
 use proto::channel::NEIGHBOURS_MAX;
 use proto::v1;
 
+use super::Agent;
 use super::heat::Heat;
 use crate::clock::Offset;
 use crate::config::Config;
@@ -103,7 +104,7 @@ impl Active {
             phase: spec.name.clone(),
             kind: spec.kind.clone(),
             duration_ns: spec.duration_ns,
-            load: spec.load.clone(),
+            load: spec.load_of(node).cloned(),
             traffic,
             peers,
             world_size: members.len() as u32,
@@ -167,6 +168,8 @@ impl Active {
             claimed_error_ns: offset.error_ns,
             attempt,
             nccl_id: self.id_of(attempt),
+            coordinator_start_ns: start_ns,
+            drift_ppb: offset.drift_ppb,
         }
     }
 
@@ -201,6 +204,30 @@ fn peers_of(
         return Box::new(0..world_size);
     }
     Box::new((0..=2 * reach).map(move |step| (rank + world_size + step - reach) % world_size))
+}
+
+impl Active {
+    /// How well the agents kept the time of a phase, where any was corrected in it.
+    pub(crate) fn phase_time(
+        &self,
+        name: &str,
+        agents: &BTreeMap<String, Agent>,
+    ) -> Option<JournalEntry> {
+        let planned = self.planned.iter().filter_map(|planned| agents.get(&planned.node));
+        let (mut skews_ns, mut error_ns) = (Vec::new(), 0);
+        for status in planned.filter_map(|agent| agent.status.as_ref()) {
+            if status.run_id == self.run
+                && status.phase == name
+                && let Some(skew_ns) = status.phase_skew_ns
+            {
+                skews_ns.push(skew_ns.unsigned_abs());
+                error_ns = error_ns.max(status.phase_skew_error_ns);
+            }
+        }
+        skews_ns.sort_unstable();
+        let name = name.to_owned();
+        (!skews_ns.is_empty()).then_some(JournalEntry::PhaseTime { name, skews_ns, error_ns })
+    }
 }
 
 /// State word and reason of an end.

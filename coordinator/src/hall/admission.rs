@@ -1,6 +1,7 @@
 //! Admission: which run may begin, over which nodes, within which ratings.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use model::plan::{Plan, Selector};
 use model::site::Site;
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 use super::agent::send;
 use super::heat::HeatAsked;
 use super::{Active, Hall, Inner};
-use crate::run::{RunMachine, ask_power, members_of, phase_specs};
+use crate::run::{RunMachine, ask_power, members_of, phase_specs, unknown_domain};
 use crate::store::{Durable, JournalEntry, Planned, PlannedDevice, RunRow};
 
 /// A run that was asked for and checked as far as its documents go.
@@ -118,6 +119,14 @@ impl Hall {
             affirmed,
             who: _,
         } = admission;
+        let unknown = plan.phases.iter().filter_map(|phase| {
+            let why = unknown_domain(&phase.on, site.as_ref())?;
+            Some(format!("phase {}: {why}", phase.name))
+        });
+        let unknown: Vec<String> = unknown.collect();
+        if !unknown.is_empty() {
+            return Err(SubmitError::Refused(unknown.join("\n")));
+        }
         let planned = planned_nodes(inner, &plan, site.as_ref());
         let names: Vec<String> = planned.iter().map(|p| p.node.clone()).collect();
         let present: Vec<String> =
@@ -155,7 +164,8 @@ impl Hall {
             on,
         };
         let site_name = site.as_ref().map(|site| site.name().to_owned());
-        let mut specs = phase_specs(&plan, site.as_ref(), &present);
+        let mut specs = phase_specs(&plan, site.as_ref(), &present)
+            .map_err(|lines| SubmitError::Refused(lines.join("\n")))?;
         ask_power(&mut specs, &heat.asked);
         let machine = self.machine(&specs, &present, 0);
         let active = Active {

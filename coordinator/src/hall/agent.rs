@@ -17,6 +17,8 @@ pub(crate) struct Agent {
     /// `None` when the session ended.
     pub outbox: Option<mpsc::Sender<v1::CoordinatorMessage>>,
     pub clock: OffsetEstimator,
+    /// When it was last told what is known of its clock.
+    pub(crate) corrected_ns: i64,
     pub last_seen_ns: i64,
     pub status: Option<v1::Status>,
     /// When it came, on the coordinator's clock.
@@ -40,6 +42,7 @@ impl Agent {
             session,
             outbox: Some(outbox),
             clock: OffsetEstimator::default(),
+            corrected_ns: 0,
             last_seen_ns: now_ns,
             status: None,
             status_ns: 0,

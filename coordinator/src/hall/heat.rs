@@ -2,6 +2,7 @@
 //! go now, and the file that stops it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use model::permit::{Permit, Shape};
 use model::plan::Plan;
@@ -13,7 +14,7 @@ use super::agent::send;
 use super::{Active, Hall, Inner, SubmitError};
 use crate::budget::{Asked, Descent, Draws, Held, NodeNow, Reading, budgets, check};
 use crate::interlock::{Interlocks, of_status};
-use crate::permit::{Ask, Permission, refusals};
+use crate::permit::{Ask, Permission, refusals, site_edges};
 use crate::run::{Event, State, members_of};
 use crate::store::{JournalEntry, Planned};
 
@@ -42,6 +43,8 @@ pub(crate) struct Heat {
     pub(crate) asked: Asked,
     /// Of each phase, the nodes that the plan selects.
     members: Vec<Vec<String>>,
+    /// Time over which a load comes down where nothing limits it, in seconds.
+    ramp_s: f64,
 }
 
 /// What is asked for, before anything is begun.
@@ -115,11 +118,13 @@ impl Hall {
             draw_kw,
             asked: power,
             members,
+            ramp_s: self.config.ramp.as_secs_f64(),
         };
-        let ramp_s = self.config.ramp.as_secs_f64();
         let down_s = f64::from(heat.descent.longest_ms()) / 1e3;
         let end_ns = now_ns + ((asked.seconds + down_s) * 1e9) as i64;
-        let refused = heat.refused(asked.plan, asked.site, (now_ns, end_ns), ramp_s, None);
+        let ask = heat.ask(asked.plan, asked.site, (now_ns, end_ns));
+        let mut refused = site_edges(heat.permit.as_ref(), &ask);
+        refused.extend(heat.refused(&ask, None));
         if refused.is_empty() { Ok((heat, warnings)) } else { Err(refuse(refused)) }
     }
 
@@ -165,14 +170,9 @@ impl Hall {
         let Some(active) = &inner.active else { return };
         let why = match &now {
             Ok(permit) => {
-                let ramp_s = self.config.ramp.as_secs_f64();
-                let (plan, site) = (&active.plan, active.site.as_ref());
-                let instants = (now_ns, now_ns);
-                active
-                    .heat
-                    .refused(plan, site, instants, ramp_s, permit.as_ref())
-                    .into_iter()
-                    .next()
+                let heat = &active.heat;
+                let ask = heat.ask(&active.plan, active.site.as_ref(), (now_ns, now_ns));
+                heat.refused(&ask, permit.as_ref()).into_iter().next()
             }
             Err(why) => Some(format!("the permit can't be read any more: {why}")),
         };
@@ -321,17 +321,14 @@ impl Heat {
         self.descent.ramp_ms(node)
     }
 
-    /// Clauses that refuse a plan: of the permit given, or of its own.
-    fn refused(
-        &self,
-        plan: &Plan,
-        site: Option<&Site>,
+    /// The plan as permits and the site's limits see it.
+    fn ask<'a>(
+        &'a self,
+        plan: &'a Plan,
+        site: Option<&'a Site>,
         (now_ns, end_ns): (i64, i64),
-        ramp_s: f64,
-        permit: Option<&Permit>,
-    ) -> Vec<String> {
-        let Some(permit) = permit.or(self.permit.as_ref()) else { return Vec::new() };
-        let ask = Ask {
+    ) -> Ask<'a> {
+        Ask {
             plan,
             site,
             members: &self.members,
@@ -339,10 +336,14 @@ impl Heat {
             asked: &self.asked,
             now_ns,
             end_ns,
-            ramp_s,
+            ramp_s: self.ramp_s,
             affirmed: &self.affirmed,
-        };
-        refusals(permit, &ask)
+        }
+    }
+
+    /// Clauses that refuse a plan: of the permit given, or of its own.
+    fn refused(&self, ask: &Ask<'_>, permit: Option<&Permit>) -> Vec<String> {
+        permit.or(self.permit.as_ref()).map_or_else(Vec::new, |permit| refusals(permit, ask))
     }
 }
 
@@ -370,7 +371,7 @@ impl Active {
         };
         for at in phases {
             let spec = &self.specs[*at];
-            let Some(load) = &spec.load else { continue };
+            let Some(load) = spec.load_of(node) else { continue };
             let peak = self.plan.phases.get(*at).and_then(Shape::of).map_or(1.0, |s| s.high);
             if peak > now.peak && spec.members.iter().any(|member| member == node) {
                 now.peak = peak;

@@ -36,6 +36,12 @@ use agent::{send, to_wire};
 /// round trip is the network's and not the schedulers'.
 const PROBES_FOLLOWING: u32 = 3;
 
+/// Distance of an agent's clock corrections while a phase runs. Half of the time over which
+/// an agent makes a distance good.
+const CORRECTION_NS: i64 = 5_000_000_000;
+/// Each agent adds so much to it: ten thousand are corrected every twenty seconds.
+const CORRECTION_SHARE_NS: i64 = 2_000_000;
+
 /// Handle of a coordinator's state; cloning shares it.
 #[derive(Clone)]
 pub(crate) struct Hall {
@@ -185,6 +191,7 @@ impl Hall {
                     self.send_probe(agent);
                 }
                 self.tell_clock(&mut inner, node, now_ns);
+                self.correct_clock(&mut inner, node, now_ns);
             }
             Kind::LeaseRequest(request) => self.answer_lease(&mut inner, node, &request),
             Kind::Status(status) => self.take_status(&mut inner, node, now_ns, status),
@@ -296,6 +303,28 @@ impl Hall {
         let Some(offset) = agent.clock.at(now_ns + GO_LEAD_NS) else { return };
         let (exchanges, error_ns) = (agent.clock.exchanges(), offset.error_ns);
         self.step(inner, now_ns, Event::Clock { node: node.to_owned(), exchanges, error_ns });
+    }
+
+    /// While a phase runs: what is known of an agent's clock by now, so that its waveforms
+    /// keep their time.
+    fn correct_clock(&self, inner: &mut Inner, node: &str, now_ns: i64) {
+        let every_ns = CORRECTION_NS.max(inner.agents.len() as i64 * CORRECTION_SHARE_NS);
+        let Some(active) = &inner.active else { return };
+        let running = active.machine.present().is_some();
+        let Some(agent) = inner.agents.get_mut(node) else { return };
+        if !running || now_ns < agent.corrected_ns + every_ns {
+            return;
+        }
+        let Some(offset) = agent.clock.at(now_ns) else { return };
+        agent.corrected_ns = now_ns;
+        let correction = v1::ClockCorrection {
+            run_id: active.run.clone(),
+            agent_ns: now_ns - offset.offset_ns,
+            coordinator_ns: now_ns,
+            error_ns: offset.error_ns,
+            drift_ppb: offset.drift_ppb,
+        };
+        send(agent, v1::coordinator_message::Kind::ClockCorrection(correction));
     }
 
     fn answer_lease(&self, inner: &mut Inner, node: &str, request: &v1::LeaseRequest) {
@@ -481,6 +510,9 @@ impl Hall {
             }
             Action::PhaseCompleted { phase } => {
                 let name = run.specs[phase].name.clone();
+                if let Some(entry) = run.phase_time(&name, agents) {
+                    self.writer.journal(&run.run, now_ns, entry);
+                }
                 let entry = JournalEntry::PhaseCompleted { phase, name };
                 self.writer.journal(&run.run, now_ns, entry);
             }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use model::course::courses;
 use model::permit::{DomainClause, Permit, Shape, WaveformClause};
 use model::plan::{Phase, Plan};
 use model::site::{DomainIx, Family, Site};
 
+use super::ramps::TOLERANCE_KW_PER_S;
 use super::swing::{Felt, swing};
 use crate::budget::Asked;
 
@@ -68,7 +70,7 @@ impl Ask<'_> {
     }
 
     /// The heaviest phase of the nodes that `wanted` picks: kW and name.
-    fn peak(&self, wanted: impl Fn(&str) -> bool + Copy) -> (f64, &str) {
+    pub(super) fn peak(&self, wanted: impl Fn(&str) -> bool + Copy) -> (f64, &str) {
         let each = self
             .heating()
             .map(|(at, phase, shape)| (self.kw(at, wanted) * shape.high, phase.name.as_str()));
@@ -173,31 +175,35 @@ fn limits(
     if clause.kw_per_s_up.is_none() && clause.kw_per_s_down.is_none() {
         return lines;
     }
-    let swing = swing(&felt(ask, within), ask.ramp_s);
+    // Loads that end or are stopped come down as slowly as the clause asks (`budget::Descent`).
+    let down_s = clause.kw_per_s_down.map_or(ask.ramp_s, |most| ask.ramp_s.max(kw / most));
+    let swing = swing(&felt(ask, within), down_s);
     let rates = [("up", clause.kw_per_s_up, swing.up), ("down", clause.kw_per_s_down, swing.down)];
     for (way, most, (asked, phase)) in rates {
-        if let Some(most) = most.filter(|most| asked > *most) {
+        if let Some(most) = most.filter(|most| asked > *most + TOLERANCE_KW_PER_S) {
             lines.push(format!(
                 "{at}: {named} may go {way} by {most:.1} kW/s; phase {phase} asks for {asked:.1} kW/s \
-                 (a change of level counts as one second, a stop as {} s)",
-                ask.ramp_s
+                 (a change of level counts as one second, a stop as {down_s:.0} s)"
             ));
         }
     }
     lines
 }
 
-fn felt<'a>(ask: &'a Ask<'_>, within: impl Fn(&str) -> bool) -> Vec<Felt<'a>> {
+/// What a domain feels of every phase. Groups that can't be made were refused before.
+pub(super) fn felt<'a>(ask: &'a Ask<'_>, within: impl Fn(&str) -> bool) -> Vec<Felt<'a>> {
     let phases = ask.plan.phases.iter().zip(ask.members).enumerate();
     phases
         .map(|(at, (phase, members))| {
-            let members = members.iter().filter(|node| within(node));
-            let kw = |node: &'a String| Some((node.as_str(), ask.node_kw(at, node)?));
-            Felt {
-                phase: &phase.name,
-                shape: Shape::of(phase),
-                nodes: members.filter_map(kw).collect(),
+            let mut nodes = BTreeMap::new();
+            for course in courses(phase, ask.site, members).unwrap_or_default() {
+                let picked = members.iter().filter(|node| course.nodes.contains(node));
+                for node in picked.filter(|node| within(node)) {
+                    let Some(kw) = ask.node_kw(at, node) else { continue };
+                    nodes.insert(node.as_str(), (course.waveform, kw));
+                }
             }
+            Felt { phase: &phase.name, seconds: phase.seconds, nodes }
         })
         .collect()
 }

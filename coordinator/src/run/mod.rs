@@ -6,4 +6,4 @@ mod phase;
 pub(crate) use machine::GO_LEAD_NS;
 pub use machine::{Action, End, Event, RunMachine, State};
 pub(crate) use phase::ask_power;
-pub use phase::{PhaseSpec, members_of, phase_specs};
+pub use phase::{PhaseSpec, members_of, phase_specs, unknown_domain};

@@ -1,8 +1,10 @@
 //! Phases of a plan, ready to be sent: waveforms, members, traffic.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::collective::Transport;
-use model::load::Waveform;
-use model::plan::{Phase, PhaseKind, Plan, Selector, Traffic};
+use model::course::courses;
+use model::plan::{Phase, Plan, Selector, Traffic};
 use model::site::Site;
 use proto::convert::load_to_wire;
 use proto::v1;
@@ -17,37 +19,69 @@ pub struct PhaseSpec {
     pub duration_ns: u64,
     /// Nodes that take part, in name order: their place is their rank.
     pub members: Vec<String>,
+    /// Of every member that has none of its own.
     pub load: Option<v1::PhaseLoad>,
+    /// Of members in groups that move at their own times.
+    pub own_loads: BTreeMap<String, v1::PhaseLoad>,
     pub traffic: Option<v1::PhaseTraffic>,
     /// Whether latency of this phase counts as under load.
     pub loaded: bool,
 }
 
-/// Every phase of a plan over the nodes that take part in the run.
-#[must_use]
-pub fn phase_specs(plan: &Plan, site: Option<&Site>, nodes: &[String]) -> Vec<PhaseSpec> {
-    plan.phases
-        .iter()
-        .map(|phase| PhaseSpec {
-            name: phase.name.clone(),
-            kind: phase.kind.word().to_owned(),
-            duration_ns: seconds_to_ns(phase.seconds),
-            members: members_of(&phase.on, site, nodes),
-            load: load_of(phase),
-            traffic: Some(traffic_of(phase)),
-            loaded: phase.load.is_some()
-                || matches!(
-                    phase.traffic,
-                    Some(Traffic::Collective { .. } | Traffic::Pairs { .. })
-                ),
-        })
-        .collect()
+impl PhaseSpec {
+    /// The load of a member; `None` without heat.
+    #[must_use]
+    pub fn load_of(&self, node: &str) -> Option<&v1::PhaseLoad> {
+        self.own_loads.get(node).or(self.load.as_ref())
+    }
+}
+
+/// Every phase of a plan over the nodes that take part in the run, with the waveform of each
+/// node: nothing is left to decide while it runs.
+///
+/// # Errors
+/// Phases whose groups can't be made or don't fit, a line each.
+pub fn phase_specs(
+    plan: &Plan,
+    site: Option<&Site>,
+    nodes: &[String],
+) -> Result<Vec<PhaseSpec>, Vec<String>> {
+    let each = plan.phases.iter().map(|phase| phase_spec(phase, site, nodes));
+    let (specs, wrong): (Vec<_>, Vec<_>) = each.partition(Result::is_ok);
+    let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
+    if wrong.is_empty() { Ok(specs.into_iter().flatten().collect()) } else { Err(wrong) }
+}
+
+fn phase_spec(phase: &Phase, site: Option<&Site>, nodes: &[String]) -> Result<PhaseSpec, String> {
+    let members = members_of(&phase.on, site, nodes);
+    let (mut load, mut own_loads) = (None, BTreeMap::new());
+    if let Some(asked) = phase.load {
+        for (at, course) in courses(phase, site, &members)?.into_iter().enumerate() {
+            let wire = load_to_wire(asked.kernel, course.waveform);
+            if at == 0 {
+                load = Some(wire);
+            } else {
+                own_loads.extend(course.nodes.into_iter().map(|node| (node, wire.clone())));
+            }
+        }
+    }
+    let moves = matches!(phase.traffic, Some(Traffic::Collective { .. } | Traffic::Pairs { .. }));
+    Ok(PhaseSpec {
+        name: phase.name.clone(),
+        kind: phase.kind.word().to_owned(),
+        duration_ns: seconds_to_ns(phase.seconds),
+        members,
+        load,
+        own_loads,
+        traffic: Some(traffic_of(phase)),
+        loaded: phase.load.is_some() || moves,
+    })
 }
 
 /// Writes the watts of each device into the loads of phases that ask for power.
 pub(crate) fn ask_power(specs: &mut [PhaseSpec], asked: &Asked) {
     for (at, spec) in specs.iter_mut().enumerate() {
-        if let Some(load) = &mut spec.load {
+        for load in spec.load.iter_mut().chain(spec.own_loads.values_mut()) {
             load.target_w = asked.device_w(at);
         }
     }
@@ -67,33 +101,50 @@ pub fn members_of(selector: &Selector, site: Option<&Site>, nodes: &[String]) ->
             let count = (nodes.len() * usize::from(*percent)).div_ceil(100);
             nodes.iter().take(count).cloned().collect()
         }
+        Selector::Any(parts) => {
+            let each = parts.iter().flat_map(|part| members_of(part, site, nodes));
+            each.collect::<BTreeSet<_>>().into_iter().collect()
+        }
+        Selector::Share(percent, of) => {
+            members_of(&Selector::Percent(*percent), site, &members_of(of, site, nodes))
+        }
     };
     picked.sort();
     picked
+}
+
+/// What a selector names that the site does not have, with the mend.
+#[must_use]
+pub fn unknown_domain(selector: &Selector, site: Option<&Site>) -> Option<String> {
+    match selector {
+        Selector::All | Selector::Nodes(_) | Selector::Percent(_) => None,
+        Selector::Any(parts) => parts.iter().find_map(|part| unknown_domain(part, site)),
+        Selector::Share(_, of) => unknown_domain(of, site),
+        Selector::Domain(kind, id) => {
+            let Some(site) = site else {
+                return Some(format!("{kind}={id} needs a site: give --site"));
+            };
+            let named = site.domain_ix(id).map(|ix| site.domain(ix).kind.word());
+            if named == Some(kind.as_str()) {
+                return None;
+            }
+            let of_kind = site.domains().iter().filter(|domain| domain.kind.word() == kind);
+            let ids: Vec<&str> = of_kind.map(|domain| domain.id.as_str()).collect();
+            let mend = match (named, formats::nearest(id, &ids)) {
+                (Some(other), _) => format!("{id} is a {other}: write {other}={id}"),
+                (None, Some(near)) => format!("did you mean {kind}={near}?"),
+                (None, None) if ids.is_empty() => format!("the site has no {kind} at all"),
+                (None, None) => format!("`loadbank site show` lists its {}", ids.len()),
+            };
+            Some(format!("the site has no {kind} \"{id}\": {mend}"))
+        }
+    }
 }
 
 fn hangs_on(site: &Site, node: &str, kind: &str, id: &str) -> bool {
     let Some(domain) = site.domain_ix(id) else { return false };
     site.domain(domain).kind.word() == kind
         && site.node_ix(node).is_some_and(|node| site.ancestors(node).contains(&domain))
-}
-
-fn load_of(phase: &Phase) -> Option<v1::PhaseLoad> {
-    let load = phase.load?;
-    let waveform = match phase.kind {
-        PhaseKind::Ramp { from_percent, to_percent } => Waveform::Ramp {
-            from: from_percent / 100.0,
-            to: to_percent / 100.0,
-            over_ns: seconds_to_ns(phase.seconds),
-        },
-        PhaseKind::Square { low_percent, high_percent, period_seconds } => Waveform::Square {
-            low: low_percent / 100.0,
-            high: high_percent / 100.0,
-            period_ns: seconds_to_ns(period_seconds),
-        },
-        _ => Waveform::Hold { level: load.percent / 100.0 },
-    };
-    Some(load_to_wire(load.kernel, waveform))
 }
 
 /// Every phase carries probes: latency under load is the point of sampling it.

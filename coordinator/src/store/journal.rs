@@ -34,6 +34,14 @@ pub enum JournalEntry {
         phase: usize,
         name: String,
     },
+    /// How far the agents' time of a phase lay from ours at their last corrections.
+    PhaseTime {
+        name: String,
+        /// Ascending.
+        skews_ns: Vec<u64>,
+        /// The widest claim.
+        error_ns: u64,
+    },
     Lost {
         node: String,
         instance: String,

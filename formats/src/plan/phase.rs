@@ -7,13 +7,11 @@ use model::collective::{CollectiveOp, Transport};
 use model::plan::{Phase, PhaseKind, PhaseLoad, Selector, Traffic};
 use model::target::PowerTarget;
 
-use super::{check_name, mend_word, selector};
+use super::{check_name, mend_word, selector, shape};
 use crate::document::Table;
 
 /// Longest phase: a month. Above the strictest acceptance soak (168 h).
-const SECONDS_MAX: f64 = 31.0 * 86_400.0;
-/// Shortest period of a square wave, in seconds: workers change level every 10 ms.
-const PERIOD_SECONDS_LEAST: f64 = 0.02;
+pub(super) const SECONDS_MAX: f64 = 31.0 * 86_400.0;
 /// Largest collective: nccl-tests' largest usual size, 16 GiB.
 const COLLECTIVE_BYTES_MAX: u64 = 16 << 30;
 const COLLECTIVE_BYTES: u64 = 64 << 20;
@@ -30,23 +28,7 @@ const WATTS_MAX: f64 = 10_000.0;
 const KW_LEAST: f64 = 0.001;
 const KW_MAX: f64 = 1e6;
 
-/// Kinds that are planned and not built.
-const NOT_YET: [&str; 3] = ["step", "sine", "training"];
-
-const KEYS: [&str; 12] = [
-    "name",
-    "kind",
-    "seconds",
-    "on",
-    "load",
-    "collective",
-    "pairs",
-    "from_percent",
-    "to_percent",
-    "low_percent",
-    "high_percent",
-    "period_seconds",
-];
+const KEYS: [&str; 7] = ["name", "kind", "seconds", "on", "load", "collective", "pairs"];
 
 /// Reads every phase; `None` for one that has a problem in it.
 pub(super) fn all(tables: &[Table<'_, '_>]) -> Vec<Option<Phase>> {
@@ -77,7 +59,7 @@ fn name_all(tables: &[Table<'_, '_>], phases: &mut [Option<Phase>]) {
 }
 
 fn phase(table: &Table<'_, '_>) -> Option<Phase> {
-    table.only(&KEYS);
+    table.only(&[&KEYS[..], &shape::KEYS].concat());
     let name = table.text("name");
     if let Some(name) = &name {
         check_name(table, name);
@@ -91,19 +73,14 @@ fn phase(table: &Table<'_, '_>) -> Option<Phase> {
     table.need("kind", "kind = \"hold\"");
     let word = kind_word(table)?;
     only_keys_of(table, word);
-    let heats = matches!(word, "ramp" | "hold" | "square");
-    let load = if heats { Some(load(table)) } else { None };
+    let without = ["idle", "rtt", "collective", "pairs"];
+    let load = (!without.contains(&word)).then(|| load(table));
     let percent = load.and_then(|load| load.percent);
     let target = load.and_then(|load| load.target);
     if target.is_some() {
         no_top_beside_power(table);
     }
-    let kind = kind(table, word, percent, seconds)?;
-    let percent = match kind {
-        PhaseKind::Ramp { to_percent, .. } => to_percent,
-        PhaseKind::Square { high_percent, .. } => high_percent,
-        _ => percent.unwrap_or(100.0),
-    };
+    let (kind, percent) = shape::kind(table, word, percent, seconds)?;
     let load = load.map(|load| PhaseLoad { kernel: load.kernel, percent, target });
     let traffic = traffic(table, word);
     Some(Phase { name: name.unwrap_or_default(), kind, seconds: seconds?, on: on?, load, traffic })
@@ -113,13 +90,8 @@ fn kind_word(table: &Table<'_, '_>) -> Option<&'static str> {
     let at = table.text_at("kind")?;
     let known = PhaseKind::WORDS.into_iter().find(|word| *word == at.value);
     if known.is_none() {
-        let words = PhaseKind::WORDS.join(", ");
-        let (what, mend) = if NOT_YET.contains(&at.value.as_str()) {
-            (format!("phase kind \"{}\" is not built yet", at.value), format!("use one of {words}"))
-        } else {
-            let what = format!("unknown phase kind \"{}\"", at.value.escape_debug());
-            (what, mend_word(&at.value, &PhaseKind::WORDS))
-        };
+        let what = format!("unknown phase kind \"{}\"", at.value.escape_debug());
+        let mend = mend_word(&at.value, &PhaseKind::WORDS);
         table.document.add(&at.span, what, mend);
     }
     known
@@ -127,67 +99,19 @@ fn kind_word(table: &Table<'_, '_>) -> Option<&'static str> {
 
 /// Keys that a phase of this kind may not carry, each with its own mend.
 fn only_keys_of(table: &Table<'_, '_>, word: &str) {
-    let refused: &[(&str, &[&str])] = &[
-        ("load", &["idle", "rtt", "collective", "pairs"]),
-        ("collective", &["idle", "rtt", "pairs"]),
-        ("pairs", &["idle", "rtt", "collective"]),
-        ("from_percent", &["idle", "rtt", "collective", "pairs", "hold", "square"]),
-        ("to_percent", &["idle", "rtt", "collective", "pairs", "hold", "square"]),
-        ("low_percent", &["idle", "rtt", "collective", "pairs", "hold", "ramp"]),
-        ("high_percent", &["idle", "rtt", "collective", "pairs", "hold", "ramp"]),
-        ("period_seconds", &["idle", "rtt", "collective", "pairs", "hold", "ramp"]),
-    ];
-    for (key, kinds) in refused {
-        if table.has(key) && kinds.contains(&word) {
-            let fitting: Vec<_> =
-                PhaseKind::WORDS.into_iter().filter(|kind| !kinds.contains(kind)).collect();
-            let what = format!("key \"{key}\" does not belong to a phase of kind \"{word}\"");
-            table.wrong(key, what, format!("remove it, or use kind {}", fitting.join(" or ")));
-        }
-    }
-}
-
-fn kind(
-    table: &Table<'_, '_>,
-    word: &str,
-    percent: Option<f64>,
-    seconds: Option<f64>,
-) -> Option<PhaseKind> {
-    let share = |key: &str| table.number(key, 0.0..=100.0, "percent");
-    let top = |key: &str| {
-        let given = share(key);
-        if let (Some(given), Some(percent)) = (given, percent)
-            && given.total_cmp(&percent).is_ne()
-        {
-            let what = format!("{key} = {given} contradicts load.percent = {percent}");
-            table.wrong(key, what, "keep one of the two");
-        }
-        given.or(percent).unwrap_or(100.0)
+    let traffic_alone = ["idle", "rtt", "collective", "pairs"];
+    let fits = |key: &str, kind: &str| match key {
+        "load" => !traffic_alone.contains(&kind),
+        "collective" => kind == "collective" || !traffic_alone.contains(&kind),
+        "pairs" => kind == "pairs" || !traffic_alone.contains(&kind),
+        key => shape::keys_of(kind).contains(&key),
     };
-    Some(match word {
-        "idle" => PhaseKind::Idle,
-        "hold" => PhaseKind::Hold,
-        "collective" => PhaseKind::Collective,
-        "pairs" => PhaseKind::Pairs,
-        "rtt" => PhaseKind::Rtt,
-        "ramp" => {
-            let from_percent = share("from_percent").unwrap_or(0.0);
-            PhaseKind::Ramp { from_percent, to_percent: top("to_percent") }
-        }
-        "square" => {
-            let low_percent = share("low_percent").unwrap_or(0.0);
-            let high_percent = top("high_percent");
-            if low_percent >= high_percent {
-                let what = format!("low_percent = {low_percent} is not below {high_percent}");
-                table.wrong("low_percent", what, "a square wave needs a lower and a higher level");
-            }
-            let most = seconds.unwrap_or(SECONDS_MAX).max(PERIOD_SECONDS_LEAST);
-            let period = table.number("period_seconds", PERIOD_SECONDS_LEAST..=most, "seconds");
-            let period_seconds = period.unwrap_or_else(|| most.min(2.0));
-            PhaseKind::Square { low_percent, high_percent, period_seconds }
-        }
-        _ => return None,
-    })
+    let of_kinds = ["load", "collective", "pairs"].into_iter().chain(shape::KEYS);
+    for key in of_kinds.filter(|key| table.has(key) && !fits(key, word)) {
+        let fitting: Vec<_> = PhaseKind::WORDS.into_iter().filter(|kind| fits(key, kind)).collect();
+        let what = format!("key \"{key}\" does not belong to a phase of kind \"{word}\"");
+        table.wrong(key, what, format!("remove it, or use kind {}", fitting.join(" or ")));
+    }
 }
 
 /// A load as written: the percentage may come from the kind instead.

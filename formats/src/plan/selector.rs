@@ -1,4 +1,4 @@
-//! The selector of a phase: `all`, `rack=r1`, `50%`, or a hostlist.
+//! The selector of a phase: `all`, `rack=r1,r2`, `50%`, `50% of rack=r1`, or a hostlist.
 
 use model::plan::Selector;
 use model::site::DomainKind;
@@ -17,19 +17,59 @@ pub fn parse(text: &str) -> Result<Selector, (String, String)> {
         return Ok(Selector::All);
     }
     if let Some(percent) = text.strip_suffix('%') {
-        let share = percent.trim().parse().ok().filter(|share| (1..=100).contains(share));
-        let wrong = || (format!("\"{text}\" selects nothing"), "use 1% to 100%".to_owned());
-        return share.map(Selector::Percent).ok_or_else(wrong);
+        return share(text, percent).map(Selector::Percent);
     }
-    if let Some((kind, id)) = text.split_once('=') {
-        return domain(kind.trim(), id.trim());
+    if let Some((percent, of)) = text.split_once("% of ") {
+        if of.contains("% of ") {
+            let what = format!("\"{}\" takes a share of a share", text.escape_debug());
+            return Err((what, "multiply the two".to_owned()));
+        }
+        return Ok(Selector::Share(share(text, percent)?, Box::new(parse(of)?)));
+    }
+    if text.contains('=') {
+        return domains(text);
     }
     match hostlist::expand(text) {
         Ok(names) => Ok(Selector::Nodes(names)),
         Err(why) => {
             let what = format!("\"{}\" is no hostlist: {why}", text.escape_debug());
-            Err((what, "use all, rack=r1, 50%, or names such as gpu[001-008]".to_owned()))
+            let mend = "use all, rack=r1,r2, 50%, 50% of rack=r1, or names such as gpu[001-008]";
+            Err((what, mend.to_owned()))
         }
+    }
+}
+
+fn share(text: &str, percent: &str) -> Result<u8, (String, String)> {
+    let share = percent.trim().parse().ok().filter(|share| (1..=100).contains(share));
+    let wrong =
+        || (format!("\"{}\" selects nothing", text.escape_debug()), "use 1% to 100%".to_owned());
+    share.ok_or_else(wrong)
+}
+
+/// `rack=r1,r2,pdu=p1`: an id without a kind is of the kind before it.
+fn domains(text: &str) -> Result<Selector, (String, String)> {
+    let mut kind = None;
+    let mut parts = Vec::new();
+    for part in text.split(',') {
+        let id = match part.split_once('=') {
+            Some((word, id)) => {
+                kind = Some(word.trim());
+                id
+            }
+            None => part,
+        };
+        let Some(kind) = kind else {
+            let what = format!("\"{}\" has no kind before it", part.trim().escape_debug());
+            return Err((
+                what,
+                "write rack=r1,r2; node names stand in a selector of their own".to_owned(),
+            ));
+        };
+        parts.push(domain(kind, id.trim())?);
+    }
+    match <[Selector; 1]>::try_from(parts) {
+        Ok([one]) => Ok(one),
+        Err(parts) => Ok(Selector::Any(parts)),
     }
 }
 

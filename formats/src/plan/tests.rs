@@ -2,7 +2,8 @@
 
 use model::Kernel;
 use model::collective::CollectiveOp;
-use model::plan::{PhaseKind, PhaseLoad, Selector, Traffic};
+use model::plan::{By, PhaseKind, PhaseLoad, Selector, Traffic};
+use model::site::DomainKind;
 use proptest::prelude::*;
 
 use super::*;
@@ -54,6 +55,39 @@ fn defaults_are_as_documented() {
         square.kind,
         PhaseKind::Square { low_percent: 0.0, high_percent: 100.0, period_seconds: 2.0 }
     );
+    let step = phase_of("kind = \"step\"\nseconds = 9");
+    let step_kind = PhaseKind::Step {
+        low_percent: 0.0,
+        high_percent: 100.0,
+        up_at_seconds: 3.0,
+        down_at_seconds: 6.0,
+    };
+    assert_eq!(step.kind, step_kind);
+    let sine = phase_of("kind = \"sine\"\nseconds = 9\nlow_percent = 40\nperiod_seconds = 3");
+    assert_eq!(
+        sine.kind,
+        PhaseKind::Sine { low_percent: 40.0, high_percent: 100.0, period_seconds: 3.0 }
+    );
+    let staircase = phase_of("kind = \"staircase\"\nseconds = 100");
+    assert_eq!(
+        staircase.kind,
+        PhaseKind::Staircase {
+            low_percent: 0.0,
+            high_percent: 100.0,
+            by: None,
+            steps: Some(10),
+            step_seconds: None
+        }
+    );
+    let stagger = phase_of("kind = \"stagger\"\nseconds = 99\nby = \"rack\"\ndelay_seconds = 3");
+    assert!(matches!(
+        stagger.kind,
+        PhaseKind::Stagger { by: By::Domain(DomainKind::Rack), ramp_seconds: 0.0, .. }
+    ));
+    let training = phase_of("kind = \"training\"\nseconds = 3600\nload = { percent = 90 }");
+    let PhaseKind::Training(training) = training.kind else { panic!("{training:?}") };
+    assert_eq!((training.compute_percent, training.reduce_percent), (90.0, 36.0));
+    assert_eq!((training.compute_seconds, training.checkpoint_every_seconds), (1.5, 600.0));
     let plan = plan_of("[[phase]]\nkind = \"idle\"\nseconds = 2").unwrap();
     assert_eq!((plan.seed, plan.least_seconds, plan.least_rating_percent), (1, 0.0, None));
 }
@@ -73,7 +107,29 @@ fn selectors_read() {
     assert_eq!(on("50%"), Ok(Selector::Percent(50)));
     assert_eq!(on("pdu=pdu-a1"), Ok(Selector::Domain("pdu".into(), "pdu-a1".into())));
     assert_eq!(on("n[1-2]"), Ok(Selector::Nodes(vec!["n1".into(), "n2".into()])));
-    for nonsense in ["0%", "101%", "-1%", "x%", "shelf=a", "pdu=", "n[", "", "=", "50.5%"] {
+    let domain = |kind: &str, id: &str| Selector::Domain(kind.into(), id.into());
+    let racks =
+        Selector::Any(vec![domain("rack", "r1"), domain("rack", "r2"), domain("loop", "l")]);
+    assert_eq!(on("rack=r1, r2, loop=l"), Ok(racks));
+    let half = Selector::Share(50, Box::new(domain("row", "a")));
+    assert_eq!(on("50% of row=a"), Ok(half));
+    for nonsense in [
+        "n1,rack=r1",
+        "rack=r1,,r2",
+        "0% of all",
+        "50% of",
+        "9% of rakc=r1",
+        "0%",
+        "101%",
+        "-1%",
+        "x%",
+        "shelf=a",
+        "pdu=",
+        "n[",
+        "",
+        "=",
+        "50.5%",
+    ] {
         assert!(on(nonsense).is_err(), "{nonsense}");
     }
 }
@@ -129,7 +185,11 @@ fn wrong_phases_are_told_one_by_one() {
         "kind = \"hold\"\nseconds = -3",
         "kind = \"hold\"\nseconds = \"3\"",
         "kind = \"hodl\"\nseconds = 3",
-        "kind = \"sine\"\nseconds = 3",
+        "kind = \"sine\"\nseconds = 3\nperiod_seconds = 0.001\nby = \"rack\"",
+        "kind = \"step\"\nseconds = 9\nup_at_seconds = 8\ndown_at_seconds = 2",
+        "kind = \"staircase\"\nseconds = 9\nby = \"rakc\"\nsteps = 4\nstep_seconds = 3",
+        "kind = \"stagger\"\nseconds = 9",
+        "kind = \"training\"\nseconds = 9\nreduce_percent = 80\nload = { percent = 60 }",
         "seconds = 3",
         "kind = \"hold\"\nseconds = 3\nload = { kernel = \"fp16\", percent = 101 }",
         "kind = \"hold\"\nseconds = 3\nload = { watts = 300, kw = 2 }",

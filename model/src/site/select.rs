@@ -16,6 +16,9 @@ pub enum SelectError {
     /// The domain is there, and nothing hangs on it.
     #[error("no node hangs on {kind} \"{id}\"")]
     Empty { kind: String, id: String },
+    /// The groups of a phase can't be made, or don't fit into it.
+    #[error("{0}")]
+    Groups(String),
 }
 
 impl Site {
@@ -29,7 +32,15 @@ impl Site {
             Selector::All => Ok(self.node_ixs().collect()),
             Selector::Nodes(names) => self.named(names),
             Selector::Domain(kind, id) => self.hanging_on(kind, id),
-            Selector::Percent(percent) => Ok(self.first_share(*percent)),
+            Selector::Percent(percent) => Ok(self.first_share(*percent, self.node_ixs().collect())),
+            Selector::Any(parts) => {
+                let each = parts.iter().map(|part| self.selected(part));
+                let mut nodes = each.collect::<Result<Vec<_>, _>>()?.concat();
+                nodes.sort_unstable();
+                nodes.dedup();
+                Ok(nodes)
+            }
+            Selector::Share(percent, of) => Ok(self.first_share(*percent, self.selected(of)?)),
         }
     }
 
@@ -55,9 +66,8 @@ impl Site {
         }
     }
 
-    /// The first share of the nodes in name order, rounded up.
-    fn first_share(&self, percent: u8) -> Vec<NodeIx> {
-        let mut nodes: Vec<NodeIx> = self.node_ixs().collect();
+    /// The first share of nodes in name order, rounded up.
+    fn first_share(&self, percent: u8, mut nodes: Vec<NodeIx>) -> Vec<NodeIx> {
         nodes.sort_by_key(|&node| self.node(node).name.as_str());
         nodes.truncate((nodes.len() * usize::from(percent)).div_ceil(100));
         nodes.sort_unstable();

@@ -153,6 +153,9 @@ fn a_selector_takes_nodes_of_the_site() {
     assert_eq!(names(on("rack", "rack-2")), Ok(vec!["n2"]));
     assert_eq!(names(on("ups", "ups-1")), Ok(vec!["n1", "n2"]));
     assert_eq!(names(Selector::Nodes(vec!["n2".into(), "n2".into()])), Ok(vec!["n2"]));
+    let both = Selector::Any(vec![Selector::Nodes(vec!["n2".into()]), Selector::Percent(1)]);
+    assert_eq!(names(both.clone()), Ok(vec!["n1", "n2"]));
+    assert_eq!(names(Selector::Share(50, Box::new(both))), Ok(vec!["n1"]));
     let missing = names(Selector::Nodes(vec!["n9".into()]));
     assert_eq!(missing, Err(SelectError::UnknownNode("n9".into())));
     assert!(matches!(names(on("pdu", "rack-2")), Err(SelectError::UnknownDomain { .. })));

@@ -103,8 +103,8 @@ impl Engine {
             self.effects = world.faults.effects(world.made(), &shares);
             self.shares = shares;
         }
-        let level = segment.level(from_s, to_s);
-        let of = |node: usize| if segment.on[node] { level } else { 0.0 };
+        let levels = segment.levels(from_s, to_s);
+        let of = |node: usize| segment.level_of(node, &levels);
         self.advance(world, (to_s - from_s, end), of, segment.intensity);
     }
 

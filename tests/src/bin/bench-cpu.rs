@@ -116,8 +116,15 @@ impl Bank {
         let start_ns = clock_ns(libc::CLOCK_MONOTONIC) + 20_000_000;
         let end_ns = start_ns + (seconds * 1e9) as u64;
         let waveform = Waveform::Hold { level: 1.0 };
-        let order =
-            LoadOrder { kernel, waveform, start_ns, end_ns, inject: None, power_scale: None };
+        let order = LoadOrder {
+            kernel,
+            waveform,
+            start_ns,
+            end_ns,
+            drift_ppb: 0,
+            inject: None,
+            power_scale: None,
+        };
         self.tell.send(LoadCommand::Begin(order))?;
         let (mut flops, mut bytes) = (0, 0);
         loop {

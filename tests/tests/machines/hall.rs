@@ -56,6 +56,7 @@ impl Hall {
             duration_ns: phase.duration_ns,
             members: nodes.clone(),
             load: None,
+            own_loads: std::collections::BTreeMap::new(),
             traffic: None,
             loaded: phase.heats,
         };

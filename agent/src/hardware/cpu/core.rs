@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
 
-use model::load::{Kernel, Waveform};
+use model::load::Kernel;
 
 use super::super::programme::{Active, Change, Command, Programme};
 use super::super::{CoreWindow, MISMATCHES_REPORTED_MAX};
@@ -250,14 +250,7 @@ impl CoreThread {
         let since = from.saturating_sub(active.order.start_ns);
         let stagger = FRAME_NS * self.place.0 / self.place.1.max(1);
         let grid = FRAME_NS - (since + stagger) % FRAME_NS;
-        let edge = match active.order.waveform {
-            Waveform::Square { period_ns, .. } if period_ns >= 2 * FRAME_NS => {
-                let half = period_ns.div_ceil(2);
-                let within = since % period_ns;
-                if within < half { half - within } else { period_ns - within }
-            }
-            _ => FRAME_NS,
-        };
+        let edge = active.edge_after(from, FRAME_NS).map_or(FRAME_NS, |at| at - from);
         (from + grid.min(edge)).min(self.shift.window_to_ns.max(from + 1))
     }
 

@@ -75,6 +75,7 @@ fn order(kernel: Kernel, waveform: Waveform, start_ns: u64, ms: u64) -> LoadOrde
         waveform,
         start_ns,
         end_ns: start_ns + ms * MS,
+        drift_ppb: 0,
         inject: None,
         power_scale: None,
     }

@@ -110,15 +110,9 @@ fn frame_end(active: &Active, from: u64) -> u64 {
     edge_after(active, from).map_or(grid, |edge| grid.min(edge))
 }
 
-/// The next edge of a square whose halves are at least a frame long.
+/// The next edge of a waveform whose levels last a frame at least.
 fn edge_after(active: &Active, from: u64) -> Option<u64> {
-    let Waveform::Square { period_ns, .. } = active.order.waveform else { return None };
-    if period_ns < 2 * FRAME_NS {
-        return None;
-    }
-    let within = from.saturating_sub(active.order.start_ns) % period_ns;
-    let half = period_ns.div_ceil(2);
-    Some(from + if within < half { half - within } else { period_ns - within })
+    active.edge_after(from, FRAME_NS)
 }
 
 #[cfg(test)]
@@ -140,6 +134,7 @@ mod tests {
             waveform,
             start_ns: START,
             end_ns,
+            drift_ppb: 0,
             inject: None,
             power_scale: None,
         };

@@ -1,5 +1,7 @@
 //! The run machine against a list of stories. The lying network is in `tests/machines.rs`.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const MS: i64 = 1_000_000;
@@ -28,6 +30,7 @@ fn specs(nodes: &[String], seconds: &[i64]) -> Vec<PhaseSpec> {
         duration_ns: (seconds * S) as u64,
         members: nodes.to_vec(),
         load: None,
+        own_loads: BTreeMap::new(),
         traffic: None,
         loaded: false,
     };

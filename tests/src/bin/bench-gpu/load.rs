@@ -47,7 +47,9 @@ impl Bench {
     ) -> u64 {
         let start_ns = monotonic_ns() + AHEAD_NS;
         let end_ns = start_ns + for_ns;
-        let order = LoadOrder { kernel, waveform, start_ns, end_ns, inject, power_scale: None };
+        let (drift_ppb, power_scale) = (0, None);
+        let order =
+            LoadOrder { kernel, waveform, start_ns, end_ns, drift_ppb, inject, power_scale };
         // A load that has ended already said why: `until_idle` hears it.
         let _ = self.tell.send(LoadCommand::Begin(order));
         start_ns
