@@ -132,7 +132,8 @@ fn hour(seed: u64, seen: &mut Seen) {
         seen.edge_at_any_time.push(edge_error(&agent, &base, at_ns));
         let now_ns = agent.probed(at_ns);
         let offset = agent.estimator.at(now_ns).unwrap();
-        let heard_ns = agent.tells(now_ns + agent.draw.delay_ns()) as u64;
+        let on_its_way_ns = agent.draw.delay_ns();
+        let heard_ns = agent.tells(now_ns + on_its_way_ns) as u64;
         let correction = Correction {
             at_ns: (now_ns - offset.offset_ns) as u64,
             phase_ns: now_ns - start_ns,

@@ -52,9 +52,9 @@ fn halves(windows: &[(String, Work)], node: &str, middle_ns: i64) -> (f64, f64) 
 
 #[test]
 fn racks_go_up_one_after_another_where_all_together_would_be_refused() {
-    let mut bank = Bank::with_agents(2);
+    let bank = Bank::with_agents(2);
     let site = bank.write("site.toml", SITE);
-    let mut refused = |name: &str, phase: &str, words: &str| {
+    let refused = |name: &str, phase: &str, words: &str| {
         let plan = bank.write(name, &plan(phase));
         let done = bank.verb(&["run", &plan, "--site", &site]);
         assert_eq!(done.code, Some(2), "{done:?}");
