@@ -205,7 +205,9 @@ impl Waveform {
                 Some(period_ns).filter(|period_ns| *period_ns > 0)
             }
             Self::Training { .. } => Some(self.iteration_ns()),
-            Self::Hold { .. } | Self::Ramp { .. } | Self::Pulse { .. } | Self::Stairs { .. } => None,
+            Self::Hold { .. } | Self::Ramp { .. } | Self::Pulse { .. } | Self::Stairs { .. } => {
+                None
+            }
         }
     }
 

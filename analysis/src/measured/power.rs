@@ -163,12 +163,18 @@ fn phases<'a>(case: &Case<'a>) -> Vec<Asked<'a>> {
 /// The devices that a selector picks among nodes that joined, as the coordinator counts them.
 fn devices(case: &Case, on: &Selector) -> Vec<DeviceId> {
     let joined: Vec<&NodeName> = case.joined().map(|(node, _)| node).collect();
-    let picked: BTreeSet<&NodeName> = match on {
-        Selector::All => joined.into_iter().collect(),
-        Selector::Nodes(names) => joined.into_iter().filter(|n| names.contains(&n.0)).collect(),
+    let picked = picked(case, joined, on);
+    case.devices().into_iter().filter(|device| picked.contains(&device.node)).collect()
+}
+
+/// The nodes that a selector picks among some in name order.
+fn picked<'a>(case: &Case, nodes: Vec<&'a NodeName>, on: &Selector) -> BTreeSet<&'a NodeName> {
+    match on {
+        Selector::All => nodes.into_iter().collect(),
+        Selector::Nodes(names) => nodes.into_iter().filter(|n| names.contains(&n.0)).collect(),
         Selector::Percent(percent) => {
-            let count = (joined.len() * usize::from(*percent)).div_ceil(100);
-            joined.into_iter().take(count).collect()
+            let count = (nodes.len() * usize::from(*percent)).div_ceil(100);
+            nodes.into_iter().take(count).collect()
         }
         Selector::Domain(..) => {
             let site = case.site;
@@ -177,10 +183,16 @@ fn devices(case: &Case, on: &Selector) -> Vec<DeviceId> {
                 let ix = site.and_then(|site| site.node_ix(&node.0));
                 ix.is_some_and(|ix| selected.contains(&ix))
             };
-            joined.into_iter().filter(inside).collect()
+            nodes.into_iter().filter(inside).collect()
         }
-    };
-    case.devices().into_iter().filter(|device| picked.contains(&device.node)).collect()
+        Selector::Any(parts) => {
+            parts.iter().flat_map(|part| picked(case, nodes.clone(), part)).collect()
+        }
+        Selector::Share(percent, of) => {
+            let within = picked(case, nodes, of).into_iter().collect();
+            picked(case, within, &Selector::Percent(*percent))
+        }
+    }
 }
 
 fn held(case: &Case, id: &DeviceId, phase: &Phase, target_w: f64, cell: Option<&Cell>) -> Held {

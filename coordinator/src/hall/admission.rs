@@ -1,7 +1,6 @@
 //! Admission: which run may begin, over which nodes, within which ratings.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use model::plan::{Plan, Selector};
 use model::site::Site;

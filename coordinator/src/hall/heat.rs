@@ -2,7 +2,6 @@
 //! go now, and the file that stops it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use model::permit::{Permit, Shape};
 use model::plan::Plan;

@@ -5,8 +5,6 @@
 //! below 1 is a share of launches within short frames; what a frame could not give or gave
 //! too much is carried on. Full level keeps two launches ahead, so that the GPU never waits.
 
-use model::load::Waveform;
-
 use super::super::programme::Active;
 
 /// Length of a frame: some quanta long, and half of what an edge may be late.
@@ -119,7 +117,7 @@ fn edge_after(active: &Active, from: u64) -> Option<u64> {
 mod tests {
     use std::sync::Arc;
 
-    use model::load::Kernel;
+    use model::load::{Kernel, Waveform};
     use proptest::prelude::*;
 
     use super::super::super::LoadOrder;
