@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::load::{Kernel, Waveform};
+use model::reading::{Absence, Reading};
 use model::record::EventKind;
 use proto::v1;
 use proto::v1::worker_command::Kind as Command;
@@ -83,9 +84,17 @@ impl Supervisor {
     /// Why a phase that asks for watts can't be held here.
     pub(super) fn refused_power(&self, arm: &v1::Arm) -> Option<String> {
         arm.load.as_ref()?.target_w?;
+        // A rate needs two readings, and the first may be under way: a load that nobody sees
+        // begins low and comes down by itself.
+        let never = self.parts.missing.iter().any(|(what, _)| what.starts_with("power_w"));
         let blind = self.parts.devices.iter().find(|device| {
             let power = self.sensed.get(&device.index).map(|sensed| sensed.power_w);
-            self.refusal_of(device.index).is_none() && power.and_then(|p| p.value()).is_none()
+            let unseen = match power {
+                None | Some(Reading::Absent(Absence::NotYet)) => never,
+                Some(Reading::Absent(_)) => true,
+                Some(Reading::Value(_)) => false,
+            };
+            self.refusal_of(device.index).is_none() && unseen
         })?;
         let index = blind.index;
         Some(format!("the power of device {index} can't be read, so that no watts can be held"))
