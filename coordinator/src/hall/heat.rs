@@ -290,7 +290,7 @@ impl Hall {
             // One that fell out is no rank of the next communicator.
             *member = NcclMember::of(&agent.hello, Some(usable));
         }
-        let offset_ns = agent.clock.at(now_ns).map(|offset| offset.offset_ns);
+        let offset_ns = agent.clock.rough_ns();
         // Whose clock is not known yet is taken at its word of a moment ago.
         let heard = of_status(node, &status, offset_ns.unwrap_or_default());
         (agent.status, agent.status_ns) = (Some(status), now_ns);

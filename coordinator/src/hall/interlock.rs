@@ -81,7 +81,7 @@ impl Hall {
         }
         for (node, agent) in &inner.agents {
             let Some(status) = &agent.status else { continue };
-            let offset = agent.clock.at(agent.status_ns).map(|offset| offset.offset_ns);
+            let offset = agent.clock.rough_ns();
             for heard in of_status(node, status, offset.unwrap_or_default()) {
                 interlocks.note(agent.status_ns, &heard);
             }

@@ -1,5 +1,7 @@
 //! What the operator's screen shows: agents, runs, the progress of one run.
 
+use std::collections::BTreeSet;
+
 use proto::v1;
 
 use super::{Active, Hall, Inner};
@@ -7,17 +9,29 @@ use crate::run::State;
 use crate::store::RunRow;
 
 impl Hall {
+    /// Agents that are connected and whose clocks are known.
+    pub(crate) fn agents_there(&self) -> usize {
+        let there = |agent: &&super::Agent| {
+            agent.clock.is_known() && agent.outbox.as_ref().is_some_and(|out| !out.is_closed())
+        };
+        self.lock().agents.values().filter(there).count()
+    }
+
     /// Every agent that is or was here.
     #[must_use]
     pub(crate) fn agents(&self) -> v1::AgentsReply {
         let now_ns = self.clock.now_ns();
         let inner = self.lock();
+        let planned: BTreeSet<&str> = inner
+            .active
+            .iter()
+            .flat_map(|active| active.planned.iter().map(|planned| planned.node.as_str()))
+            .collect();
         let entry = |agent: &super::Agent| {
             let offset = agent.clock.at(now_ns);
-            let run_id = inner
-                .active
-                .as_ref()
-                .filter(|active| active.planned.iter().any(|p| p.node == agent.hello.node))
+            let active = inner.active.as_ref();
+            let run_id = active
+                .filter(|_| planned.contains(agent.hello.node.as_str()))
                 .map(|active| active.run.clone())
                 .unwrap_or_default();
             v1::AgentEntry {
