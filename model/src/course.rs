@@ -203,7 +203,7 @@ mod tests {
     const S: u64 = 1_000_000_000;
 
     fn phase(kind: PhaseKind, seconds: f64) -> Phase {
-        let load = Some(PhaseLoad { kernel: Kernel::Mix, percent: 100.0 });
+        let load = Some(PhaseLoad::of(Kernel::Mix, 100.0));
         Phase { name: "p".into(), kind, seconds, on: Selector::All, load, traffic: None }
     }
 

@@ -125,8 +125,11 @@ pub fn domain_loads(
     site.domain_ixs().filter(carries).filter_map(heaviest).collect()
 }
 
+/// kW of a node at full level; `None` where nobody says.
+type NodeKw<'a> = &'a dyn Fn(NodeIx) -> Option<f64>;
+
 fn load_of(
-    (site, sides, full_kw): (&Site, &[Option<String>], &dyn Fn(NodeIx) -> Option<f64>),
+    (site, sides, full_kw): (&Site, &[Option<String>], NodeKw<'_>),
     domain: DomainIx,
     (phase, percent): (&str, f64),
     nodes: &[NodeIx],

@@ -118,26 +118,9 @@ impl Hall {
             affirmed,
             who: _,
         } = admission;
-        let unknown = plan.phases.iter().filter_map(|phase| {
-            let why = unknown_domain(&phase.on, site.as_ref())?;
-            Some(format!("phase {}: {why}", phase.name))
-        });
-        let unknown: Vec<String> = unknown.collect();
-        if !unknown.is_empty() {
-            return Err(SubmitError::Refused(unknown.join("\n")));
-        }
+        check_domains(&plan, site.as_ref())?;
         let planned = planned_nodes(inner, &plan, site.as_ref());
-        let names: Vec<String> = planned.iter().map(|p| p.node.clone()).collect();
-        let present: Vec<String> =
-            planned.iter().filter(|p| !p.instance.is_empty()).map(|p| p.node.clone()).collect();
-        if present.is_empty() {
-            return Err(SubmitError::NoAgents);
-        }
-        let mut warnings: Vec<String> = names
-            .iter()
-            .filter(|node| !present.contains(node))
-            .map(|node| format!("{node} is in the plan and not connected"))
-            .collect();
+        let (present, mut warnings) = present_of(&planned)?;
         let asked = HeatAsked {
             plan: &plan,
             site: site.as_ref(),
@@ -329,6 +312,28 @@ async fn stored(durable: oneshot::Receiver<Durable>) -> Result<(), SubmitError> 
         .await
         .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
         .map_err(|error| SubmitError::Store(error.to_string()))
+}
+
+/// Refuses selectors of domains that the site does not have.
+fn check_domains(plan: &Plan, site: Option<&Site>) -> Result<(), SubmitError> {
+    let unknown = plan.phases.iter().filter_map(|phase| {
+        let why = unknown_domain(&phase.on, site)?;
+        Some(format!("phase {}: {why}", phase.name))
+    });
+    let unknown: Vec<String> = unknown.collect();
+    if unknown.is_empty() { Ok(()) } else { Err(SubmitError::Refused(unknown.join("\n"))) }
+}
+
+/// Planned nodes that are connected, and a warning for each that is not.
+fn present_of(planned: &[Planned]) -> Result<(Vec<String>, Vec<String>), SubmitError> {
+    let (present, absent): (Vec<&Planned>, _) =
+        planned.iter().partition(|planned| !planned.instance.is_empty());
+    if present.is_empty() {
+        return Err(SubmitError::NoAgents);
+    }
+    let warn = |absent: &Planned| format!("{} is in the plan and not connected", absent.node);
+    let present = present.into_iter().map(|planned| planned.node.clone()).collect();
+    Ok((present, absent.into_iter().map(warn).collect()))
 }
 
 /// The nodes of the run: those of the site that any phase selects, or every agent here.
