@@ -143,6 +143,11 @@ pub enum LoadCommand {
         to: f64,
         over_ns: u64,
     },
+    /// Until when heat is allowed, on CLOCK_MONOTONIC, and over what it ends then.
+    Lease {
+        expires_ns: u64,
+        ramp_ns: u64,
+    },
     /// The time of the order that was to start at this instant.
     Time {
         start_ns: u64,

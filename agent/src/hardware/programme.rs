@@ -12,6 +12,10 @@ use crate::time_base::TimeBase;
 /// Most orders that wait. A plan sends a phase or two ahead.
 pub(in crate::hardware) const ORDERS_QUEUED_MAX: usize = 64;
 
+/// A supervisor that lives leads its loads down at its lease's end. One that hangs does not, and
+/// what it leaves comes down by itself so long after.
+const LEASE_GRACE_NS: u64 = 100_000_000;
+
 /// Points of a level's mean over a span: exact for straight lines.
 const MEAN_POINTS: u64 = 16;
 
@@ -91,12 +95,15 @@ pub(in crate::hardware) struct Programme {
     /// Both hold for every order until they are changed.
     scale: Scale,
     ceiling: Ceiling,
+    /// When heat must come down by itself, and over what; nothing before the first lease.
+    lease: Option<(u64, u64)>,
 }
 
 impl Programme {
     pub(in crate::hardware) fn new() -> Self {
         let queue = VecDeque::with_capacity(ORDERS_QUEUED_MAX);
-        Self { active: None, queue, scale: Scale::default(), ceiling: Ceiling::default() }
+        let (scale, ceiling) = (Scale::default(), Ceiling::default());
+        Self { active: None, queue, scale, ceiling, lease: None }
     }
 
     /// Adds an order behind those that start no later. False when too many wait.
@@ -115,6 +122,16 @@ impl Programme {
         if let Some(active) = &mut self.active {
             let from = active.level_at(at_ns);
             active.ramp = Some(RampDown { at_ns, over_ns, from });
+        }
+    }
+
+    /// Without a lease everything comes down, whoever else has not noticed.
+    fn obey_lease(&mut self, now_ns: u64) {
+        let Some((expires_ns, ramp_ns)) = self.lease else { return };
+        let at_ns = expires_ns + LEASE_GRACE_NS;
+        let heats = self.active.as_ref().is_some_and(|active| active.ramp.is_none());
+        if heats && now_ns >= at_ns {
+            self.ramp(at_ns, ramp_ns);
         }
     }
 
@@ -168,6 +185,7 @@ impl Programme {
 
     /// The next change that time has brought by `now`; call until none is left.
     pub(in crate::hardware) fn advance(&mut self, now_ns: u64) -> Option<Change> {
+        self.obey_lease(now_ns);
         if let Some(until) = self.until_ns()
             && until <= now_ns
         {
@@ -238,6 +256,10 @@ impl Programme {
                 self.power(at_ns, *to, *over_ns);
                 None
             }
+            Command::Lease { expires_ns, ramp_ns } => {
+                self.lease = Some((*expires_ns, *ramp_ns));
+                None
+            }
             Command::Time { start_ns, base } => {
                 self.keep_time(*start_ns, *base);
                 None
@@ -254,6 +276,7 @@ pub(in crate::hardware) enum Command {
     Ramp { over_ns: u64 },
     Scale { to: f64, over_ns: u64, no_rise: bool },
     Power { to: f64, over_ns: u64 },
+    Lease { expires_ns: u64, ramp_ns: u64 },
     Time { start_ns: u64, base: TimeBase },
     Drop,
 }
@@ -265,6 +288,7 @@ impl From<LoadCommand> for Command {
             LoadCommand::Ramp { over_ns } => Self::Ramp { over_ns },
             LoadCommand::Scale { to, over_ns, no_rise } => Self::Scale { to, over_ns, no_rise },
             LoadCommand::Power { to, over_ns } => Self::Power { to, over_ns },
+            LoadCommand::Lease { expires_ns, ramp_ns } => Self::Lease { expires_ns, ramp_ns },
             LoadCommand::Time { start_ns, base } => Self::Time { start_ns, base },
             LoadCommand::Drop => Self::Drop,
         }
@@ -354,6 +378,29 @@ mod tests {
         programme.ramp(600, 100);
         programme.scale(620, 1.0, 0, false);
         assert!((programme.active().unwrap().level_at(650) - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn heat_comes_down_by_itself_when_its_lease_is_over_and_no_order_revives_it() {
+        let mut programme = Programme::new();
+        programme.begin(1, order(0, u64::MAX / 4, 0.8));
+        let lease = |expires_ns| Command::Lease { expires_ns, ramp_ns: 1_000 };
+        programme.apply(0, 2, &lease(5_000));
+        assert_eq!(programme.advance(0), Some(Change::Began));
+        programme.apply(4_000, 2, &lease(10_000));
+        let over = 10_000 + LEASE_GRACE_NS;
+        assert_eq!(programme.advance(over - 1), None);
+        assert_eq!(programme.active().unwrap().level_at(over - 1), 0.8);
+        assert_eq!(programme.advance(over + 500), None);
+        assert!((programme.active().unwrap().level_at(over + 500) - 0.4).abs() < 1e-12);
+        assert_eq!(ended(programme.advance(over + 1_000)), (1, over + 1_000));
+        programme.begin(3, order(over + 2_000, u64::MAX / 4, 1.0));
+        assert_eq!(programme.advance(over + 2_000), Some(Change::Began));
+        assert_eq!(ended(programme.advance(over + 2_001)).0, 3, "nothing heats without a lease");
+        programme.apply(over + 3_000, 4, &lease(over + 9_000));
+        programme.begin(5, order(over + 3_000, u64::MAX / 4, 1.0));
+        assert_eq!(programme.advance(over + 3_000), Some(Change::Began));
+        assert_eq!(programme.advance(over + 4_000), None);
     }
 
     #[test]

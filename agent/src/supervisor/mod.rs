@@ -184,6 +184,7 @@ impl Supervisor {
                     ttl_ns: u64::from(grant.ttl_ms) * 1_000_000,
                     ramp_ns: u64::from(grant.ramp_ms) * 1_000_000,
                 });
+                self.tell_lease();
             }
             Some(Kind::Prepare(prepare)) => self.prepare_when_cold(prepare),
             Some(Kind::Arm(arm)) => self.arm(arm),
@@ -269,6 +270,16 @@ impl Supervisor {
     fn step_lease(&mut self, event: lease::Event) {
         for action in self.lease.step(monotonic_ns(), event) {
             self.act_on_lease(action);
+        }
+    }
+
+    /// Tells workers until when they may heat: should this process hang, they know.
+    fn tell_lease(&mut self) {
+        let lease::State::Held { expires_ns, ramp_ns, .. } = *self.lease.state() else { return };
+        let devices: Vec<u32> = self.parts.devices.iter().map(|device| device.index).collect();
+        for device in devices {
+            let lease = v1::WorkerLease { expires_ns, ramp_ns };
+            self.tell(Slot::Device(device), v1::worker_command::Kind::Lease(lease));
         }
     }
 

@@ -287,6 +287,7 @@ impl Supervisor {
             self.record_event(EventKind::LeaseLost, None, "no lease at GO: not heated".to_owned());
             return;
         }
+        self.tell_lease();
         for device in self.parts.devices.clone() {
             let tripped = self.run.as_ref().is_some_and(|run| run.tripped.contains(&device.index));
             if tripped || self.refusal_of(device.index).is_some() {

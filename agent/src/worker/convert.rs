@@ -38,6 +38,9 @@ pub(super) fn load_command(
             LoadCommand::Scale { to: *to, over_ns: *over_ns, no_rise: *no_rise }
         }
         Kind::Power(power) => LoadCommand::Power { to: power.to, over_ns: power.over_ns },
+        Kind::Lease(v1::WorkerLease { expires_ns, ramp_ns }) => {
+            LoadCommand::Lease { expires_ns: *expires_ns, ramp_ns: *ramp_ns }
+        }
         Kind::Time(time) => LoadCommand::Time {
             start_ns: time.start_ns,
             base: TimeBase {

@@ -48,6 +48,7 @@ pub(super) fn command(command: &v1::worker_command::Kind) -> Option<FabricComman
         | Kind::Scale(_)
         | Kind::Power(_)
         | Kind::Time(_)
+        | Kind::Lease(_)
         | Kind::Listen(_)
         | Kind::NewId(_) => None,
     }
