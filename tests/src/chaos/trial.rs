@@ -15,6 +15,8 @@ use crate::{Bank, Done, Process, wait_until};
 /// on the monotonic clock.
 const BASE_NS: i64 = 1_700_000_000_000_000_000;
 const NS_PER_S: i64 = 1_000_000_000;
+/// Distance of looks that cost a process.
+const SELDOM: Duration = Duration::from_millis(300);
 /// Exit codes of a report with a verdict.
 const VERDICTS: [i32; 5] = [0, 1, 3, 5, 130];
 /// Exit code of an infrastructure error.
@@ -154,15 +156,18 @@ impl Trial {
     fn end_suspended(&self, resumes: bool) -> String {
         let (mut said, mut may_resume) = (String::new(), resumes);
         wait_until("a run that is over", RUN_PATIENCE, || {
-            let state = self.bank.run_row(&self.id)?["state"].clone();
-            if state == "finished" {
+            let row = self.bank.run_row(&self.id)?;
+            let suspended = row["state"] == "suspended";
+            if row["ended"].is_string() && !suspended {
                 return Some(());
             }
-            if state == "suspended" {
+            if suspended {
                 let verb = if std::mem::take(&mut may_resume) { "resume" } else { "stop" };
                 let done = self.bank.verb(&[verb, &self.id]);
                 said.push_str(&format!(", {verb} {}", done.code.unwrap_or(-1)));
             }
+            // Each look is a process of its own.
+            std::thread::sleep(SELDOM);
             None
         });
         said
