@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use system_tests::chaos::{self, Allowed, Schedule, Span, breach_ns};
 
 /// Schedules where nobody says how many.
-const SCHEDULES: u64 = 3;
+const SCHEDULES: u64 = 20;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())

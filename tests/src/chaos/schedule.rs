@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Agents of a schedule are `n1` to at most this.
 const AGENTS_MAX: u64 = 3;
-/// Nanoseconds that a wall clock is off after a step.
+/// Seconds that a wall clock is off after a step.
 const STEP_S: i64 = 60;
 
 /// What is done to whom.
