@@ -6,6 +6,7 @@
 
 pub mod bank;
 mod binaries;
+pub mod chaos;
 pub mod gpu;
 pub mod interlock;
 pub mod plans;

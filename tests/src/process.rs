@@ -226,6 +226,14 @@ impl Worker {
         self.now().is_some()
     }
 
+    /// `kill -9`, unless it is gone already.
+    pub fn kill(self) {
+        if self.lives() {
+            // SAFETY: kill has no memory effects; the process descends from ours.
+            unsafe { libc::kill(self.pid as i32, libc::SIGKILL) };
+        }
+    }
+
     /// Processor time it has spent; nothing for a dead one.
     #[must_use]
     pub fn spent(self) -> Duration {

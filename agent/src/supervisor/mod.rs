@@ -268,7 +268,10 @@ impl Supervisor {
     }
 
     fn step_lease(&mut self, event: lease::Event) {
-        for action in self.lease.step(monotonic_ns(), event) {
+        let (before, now_ns) = (self.lease.state().clone(), monotonic_ns());
+        let actions = self.lease.step(now_ns, event);
+        self.log_lease(&before, now_ns);
+        for action in actions {
             self.act_on_lease(action);
         }
     }
@@ -281,6 +284,21 @@ impl Supervisor {
             let lease = v1::WorkerLease { expires_ns, ramp_ns };
             self.tell(Slot::Device(device), v1::worker_command::Kind::Lease(lease));
         }
+    }
+
+    /// What an agent knew of its lease outlives it in its log, written before anything is
+    /// done about it: instants of CLOCK_MONOTONIC in nanoseconds.
+    fn log_lease(&self, before: &lease::State, now_ns: u64) {
+        let state = self.lease.state();
+        if state == before {
+            return;
+        }
+        let idle_from_ns = match state {
+            lease::State::Idle | lease::State::Armed { .. } => now_ns,
+            lease::State::Held { expires_ns, ramp_ns, .. } => expires_ns.saturating_add(*ramp_ns),
+            lease::State::Ramping { until_ns, .. } => *until_ns,
+        };
+        tracing::debug!(now_ns, idle_from_ns, "lease");
     }
 
     fn act_on_lease(&mut self, action: lease::Action) {

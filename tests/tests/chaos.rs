@@ -1,0 +1,74 @@
+//! Chaos from seeds: whatever is killed or stands still, nothing heats without a lease, what
+//! was acknowledged is kept, and the run ends in words.
+//!
+//! `LOADBANK_CHAOS=N` does N schedules, `LOADBANK_CHAOS_SEED=S` begins with seed S: with N = 1
+//! that one alone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use system_tests::chaos::{self, Act, Allowed, Disturbance, Schedule, Span, breach_ns};
+
+/// Schedules where nobody says how many.
+const SCHEDULES: u64 = 20;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn no_schedule_heats_without_a_lease_or_loses_what_was_acknowledged() {
+    let seed = number("LOADBANK_CHAOS_SEED");
+    let count = number("LOADBANK_CHAOS").unwrap_or(if seed.is_some() { 1 } else { SCHEDULES });
+    let from = seed.unwrap_or(0);
+    let mut failed = Vec::new();
+    for seed in from..from + count {
+        let schedule = Schedule::from_seed(seed);
+        println!("{schedule}");
+        match catch_unwind(AssertUnwindSafe(|| chaos::run(&schedule))) {
+            Ok(ended) => println!("seed {seed}: {ended}"),
+            Err(_) => {
+                println!("seed {seed}: FAILED");
+                failed.push(seed);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "LOADBANK_CHAOS_SEED=S runs one alone: {failed:?}");
+}
+
+#[test]
+fn workers_of_a_supervisor_that_hangs_stop_with_its_lease() {
+    let act = Act::PauseAgent { agent: 0, for_ms: 9000 };
+    let disturbances = vec![Disturbance { at_ms: 1000, act }];
+    let (agents, loaded_s, hold_s) = (2, 3, 12);
+    let schedule = Schedule { seed: 0, agents, loaded_s, hold_s, resumes: false, disturbances };
+    println!("{}", chaos::run(&schedule));
+}
+
+#[test]
+fn a_seed_gives_the_same_schedule_in_order_and_seeds_differ() {
+    for seed in 0..200 {
+        let schedule = Schedule::from_seed(seed);
+        assert_eq!(schedule, Schedule::from_seed(seed));
+        assert!((2..=3).contains(&schedule.agents));
+        assert!((2..=4).contains(&schedule.disturbances.len()));
+        assert!(schedule.disturbances.is_sorted_by_key(|disturbance| disturbance.at_ms));
+    }
+    assert_ne!(Schedule::from_seed(1).disturbances, Schedule::from_seed(2).disturbances);
+}
+
+#[test]
+fn heat_beyond_a_lease_is_a_breach_and_heat_within_is_none() {
+    let log = "DEBUG lease now_ns=100 idle_from_ns=500\nINFO other\nDEBUG lease now_ns=300 idle_from_ns=700\n";
+    let allowed = Allowed::from_log(log);
+    let span = |from_ns, to_ns| Span { from_ns, to_ns };
+    assert_eq!(breach_ns(&allowed, span(100, 700), 600, 0), 0);
+    assert_eq!(breach_ns(&allowed, span(100, 800), 700, 0), 100);
+    assert_eq!(breach_ns(&allowed, span(700, 800), 40, 0), 40);
+    assert_eq!(breach_ns(&allowed, span(700, 800), 40, 50), 0);
+    assert_eq!(breach_ns(&allowed, span(0, 100), 40, 0), 40, "before the first lease");
+    assert_eq!(breach_ns(&Allowed::default(), span(0, 100), 40, 1000), 40);
+    // A drop ends what an earlier line allowed.
+    let dropped =
+        Allowed::from_log("lease now_ns=100 idle_from_ns=500\nlease now_ns=200 idle_from_ns=200\n");
+    assert_eq!(breach_ns(&dropped, span(100, 500), 400, 0), 300);
+}
