@@ -281,6 +281,19 @@ pub(in crate::hardware) enum Command {
     Drop,
 }
 
+impl Command {
+    /// Whether a device that has nothing to do after it says so. What only changes how loads run
+    /// is not answered: an idle that crosses the next order would be taken for that order's end.
+    pub(in crate::hardware) fn is_answered_by_idle(&self) -> bool {
+        match self {
+            Self::Begin(_) | Self::Ramp { .. } | Self::Drop => true,
+            Self::Scale { .. } | Self::Power { .. } | Self::Lease { .. } | Self::Time { .. } => {
+                false
+            }
+        }
+    }
+}
+
 impl From<LoadCommand> for Command {
     fn from(command: LoadCommand) -> Self {
         match command {

@@ -64,6 +64,8 @@ pub(super) struct CoreThread {
     pub(super) say: Sender<Said>,
     pub(super) programme: Programme,
     pub(super) heeded: u64,
+    /// The last of them that an idle answers.
+    pub(super) asked: u64,
     pub(super) shift: Shift,
 }
 
@@ -133,6 +135,9 @@ impl CoreThread {
 
     fn heed(&mut self, told: &Told) {
         self.heeded = told.serial;
+        if told.command.is_answered_by_idle() {
+            self.asked = told.serial;
+        }
         if let Some(dropped) = self.programme.apply(told.at_ns, told.serial, &told.command) {
             self.close_window(&dropped, told.at_ns);
         }
@@ -140,8 +145,8 @@ impl CoreThread {
 
     /// Nothing to do: says so and sleeps until a command comes.
     fn rest(&mut self) -> Result<(), Closed> {
-        if self.heeded > 0 {
-            let (core, serial) = (self.core, self.heeded);
+        if self.asked > 0 {
+            let (core, serial) = (self.core, self.asked);
             let _ = self.say.send(Said::Idle { core, serial, at_ns: now_ns() });
         }
         let told = self.told.recv().map_err(|_| Closed)?;

@@ -81,6 +81,7 @@ fn hire(
         say: say.clone(),
         programme: Programme::new(),
         heeded: 0,
+        asked: 0,
         shift: Shift::default(),
     };
     let started = Builder::new().name(format!("core-{core}")).spawn(move || match pin(core) {

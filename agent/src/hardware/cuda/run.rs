@@ -380,8 +380,10 @@ impl Floor {
     fn heed(&mut self, command: LoadCommand) {
         let now_ns = monotonic_ns();
         self.serial += 1;
-        self.idle_said = false;
         let command = Command::from(command);
+        if command.is_answered_by_idle() {
+            self.idle_said = false;
+        }
         if matches!(command, Command::Drop) {
             self.raise_stop();
         }
