@@ -34,8 +34,9 @@ pub(crate) fn add(facts: &mut RunFacts, journal: &[(i64, JournalEntry)]) {
                 }
             }
             JournalEntry::Permitted { permit_toml: Some(text), .. } => {
+                // What can't be read any more may have been staged: nothing counts as released.
                 let permit = formats::permit::parse("permit.toml", text);
-                staged = permit.is_ok_and(|permit| permit.is_staged()).then_some(0);
+                staged = permit.map_or(true, |permit| permit.is_staged()).then_some(0);
             }
             // A resume begins below the first step again.
             JournalEntry::Resumed { .. } => staged = staged.map(|_| 0),

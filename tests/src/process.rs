@@ -226,6 +226,12 @@ impl Worker {
         self.now().is_some()
     }
 
+    /// Whether it runs and was started with this word, such as `--nccl`.
+    #[must_use]
+    pub fn was_told(self, word: &str) -> bool {
+        self.lives() && was_told(self.pid, word)
+    }
+
     /// `kill -9`, unless it is gone already.
     pub fn kill(self) {
         if self.lives() {
@@ -270,13 +276,17 @@ impl Worker {
     }
 }
 
+/// Whether a process was started with this word; what ended has none any more, even while its
+/// parent has not taken note of it.
+fn was_told(pid: u32, told: &str) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|word| word == told.as_bytes())
+}
+
 /// The worker processes of an agent.
 #[must_use]
 pub fn workers(agent: u32) -> Vec<Worker> {
-    let is_worker = |pid: &u32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|word| word == b"worker")
-    };
+    let is_worker = |pid: &u32| was_told(*pid, "worker");
     let children = all().into_iter().filter(|(pid, s)| s.parent == agent && is_worker(pid));
     children.map(|(pid, stat)| Worker { pid, started: stat.started }).collect()
 }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use system_tests::{Bank, Done};
+use system_tests::{Bank, Done, wait_until};
 
 /// A bank whose agents have `gpus` GPUs each, in this order.
 fn bank(gpus: &[u32], faults: &str, nccl: &str) -> Bank {
@@ -92,6 +92,26 @@ fn a_collective_that_hangs_is_stopped_at_once() {
     let done = running.finish(Duration::from_secs(30));
     assert_eq!(done.code, Some(130), "{}\n{}", done.stdout, done.stderr);
     assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_job_of_a_supervisor_that_hangs_ends_with_its_lease() {
+    let mut bank = bank(&[1, 1], "", &nccl());
+    let head = "schema = 1\nname = \"nccl\"\nrequires = [\"collective\"]\n";
+    let phases = phase("all_reduce", "nccl", 600);
+    let (mut running, watch, _) = bank.begin(&format!("{head}{phases}"));
+    watch.wait_for_phase("all_reduce", 2.0);
+    let workers = bank.workers_of("n1");
+    let jobs = || workers.iter().filter(|worker| worker.was_told("--nccl")).count();
+    assert_eq!(jobs(), 1);
+    // Stopped, it neither kills its workers nor dies and takes them along.
+    bank.agent_process("n1").signal(libc::SIGSTOP);
+    // Lease of 3 s, a tenth, 0.8 s to abort; the rest is for a loaded machine.
+    wait_until("the job's end", Duration::from_secs(8), || (jobs() == 0).then_some(()));
+    bank.agent_process("n1").signal(libc::SIGCONT);
+    bank.verb(&["stop"]);
+    let done = running.finish(Duration::from_secs(60));
+    assert!(done.code.is_some_and(|code| code != 0), "{}\n{}", done.stdout, done.stderr);
 }
 
 #[test]

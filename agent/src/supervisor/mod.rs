@@ -279,10 +279,16 @@ impl Supervisor {
     /// Tells workers until when they may heat: should this process hang, they know.
     fn tell_lease(&mut self) {
         let lease::State::Held { expires_ns, ramp_ns, .. } = *self.lease.state() else { return };
-        let devices: Vec<u32> = self.parts.devices.iter().map(|device| device.index).collect();
-        for device in devices {
+        let devices = self.parts.devices.iter().map(|device| Slot::Device(device.index));
+        // A job over NCCL that has no order yet awaits that, and nothing else.
+        let jobs = self
+            .workers
+            .iter()
+            .filter(|(slot, worker)| matches!(slot, Slot::Nccl(_)) && !worker.idle);
+        let slots: Vec<Slot> = devices.chain(jobs.map(|(slot, _)| *slot)).collect();
+        for slot in slots {
             let lease = v1::WorkerLease { expires_ns, ramp_ns };
-            self.tell(Slot::Device(device), v1::worker_command::Kind::Lease(lease));
+            self.tell(slot, v1::worker_command::Kind::Lease(lease));
         }
     }
 

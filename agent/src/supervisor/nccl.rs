@@ -127,6 +127,7 @@ impl Supervisor {
             worker.idle = false;
             worker.kill_at_ns = Some(phase.end_ns + OVERTIME_NS);
         }
+        self.tell_lease();
     }
 
     pub(super) fn stop_nccl(&mut self) {

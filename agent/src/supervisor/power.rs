@@ -147,7 +147,8 @@ impl Supervisor {
         let watts = sensed.and_then(|sensed| sensed.power_w.value());
         self.note_idle(device, watts);
         let Some(run) = self.run.as_ref().filter(|run| run.stopping.is_none()) else { return };
-        let cap = run.scale.at(at_ns);
+        // What others hold it under: a loop that did not know would rise blindly behind it.
+        let cap = run.scale.at(at_ns).min(run.ceiling.at(at_ns));
         if !matches!(self.lease.heat(monotonic_ns()), Heat::Full { .. }) {
             return;
         }

@@ -20,6 +20,8 @@ use crate::fabric::nccl::{Members, NcclError, Order, UniqueId};
 const ABORT_GRACE_NS: u64 = 800_000_000;
 /// So long a failed rank waits for its own stop before it calls a peer's going a failure.
 const GRACE_NS: u64 = 500_000_000;
+/// A renewal may come so much late before the job ends for want of it, as with loads.
+const LEASE_GRACE_NS: u64 = 100_000_000;
 /// How often the job's end and the supervisor's orders are looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -66,14 +68,22 @@ fn conduct(
             .spawn(move || serve(&members, gpu, &order, &halt, &reports))?;
     }
     drop(reports);
-    let mut ends_ns = None;
+    let (mut ends_ns, mut leased_until_ns) = (None, None);
     loop {
         match outgoing.recv_timeout(LOOK) {
             Ok(report) => say(&mut std::io::stdout().lock(), &traffic::report(report))?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if commands.try_recv().is_ok_and(|command| matches!(command, Command::Drop(_))) {
+        for command in commands.try_iter() {
+            match command {
+                Command::Drop(_) => halt.raise(),
+                Command::Lease(lease) => leased_until_ns = Some(lease.expires_ns),
+                _ => {}
+            }
+        }
+        // A supervisor that hangs ends no job: what it said last does.
+        if leased_until_ns.is_some_and(|until_ns| now_ns() > until_ns + LEASE_GRACE_NS) {
             halt.raise();
         }
         // One rank that failed leaves the others in the operation: all end.

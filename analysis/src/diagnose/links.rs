@@ -151,13 +151,16 @@ fn down(case: &Case, device: &DeviceId, least_down: &LeastDown) -> Option<Line> 
 }
 
 fn errors(case: &Case, device: &DeviceId) -> Option<Line> {
-    let came = growth(case, device, Gauge::NvlinkErrors).unwrap_or(0.0);
-    let recovered = growth(case, device, Gauge::NvlinkRecoveries).unwrap_or(0.0);
-    (came > NVLINK_ERRORS_MOST || recovered > 0.0).then(|| {
-        let text = format!(
-            "its NVLinks counted {came:.0} CRC errors and replays and {recovered:.0} recoveries \
-             during the run"
-        );
+    let came = growth(case, device, Gauge::NvlinkErrors);
+    let recovered = growth(case, device, Gauge::NvlinkRecoveries);
+    let many = came.is_some_and(|came| came > NVLINK_ERRORS_MOST);
+    (many || recovered.is_some_and(|recovered| recovered > 0.0)).then(|| {
+        let counted = [
+            came.map(|came| format!("{came:.0} CRC errors and replays")),
+            recovered.map(|recovered| format!("{recovered:.0} recoveries")),
+        ];
+        let counted: Vec<String> = counted.into_iter().flatten().collect();
+        let text = format!("its NVLinks counted {} during the run", counted.join(" and "));
         (Standing::Watch, text)
     })
 }

@@ -50,10 +50,21 @@ impl Descent {
         let usual_ms = u32::try_from(usual.as_millis()).unwrap_or(RAMP_MAX_MS).min(RAMP_MAX_MS);
         let domains = site.map_or_else(Vec::new, |site| limited(site, permit, draw_kw));
         let mut descent = Self { usual_ms, domains, kw: draw_kw.clone(), ..Self::default() };
-        let slow: Vec<String> =
-            descent.domains.iter().filter_map(|d| descent.too_slow(d)).collect();
         descent.work_out();
+        let slow = descent.all_too_slow();
         if slow.is_empty() { Ok(descent) } else { Err(slow) }
+    }
+
+    /// Takes in a permit that was changed: how long ramps are from now on. Says which domains
+    /// can't be brought down in the time that agents have any more, a line each.
+    pub(crate) fn permit(&mut self, site: Option<&Site>, permit: Option<&Permit>) -> Vec<String> {
+        self.domains = site.map_or_else(Vec::new, |site| limited(site, permit, &self.kw));
+        self.work_out();
+        self.all_too_slow()
+    }
+
+    fn all_too_slow(&self) -> Vec<String> {
+        self.domains.iter().filter_map(|domain| self.too_slow(domain)).collect()
     }
 
     /// Takes in what nodes measure: who draws more than expected takes longer.
@@ -192,6 +203,24 @@ mod tests {
         let site = site(5.0, 1_000.0);
         let descent = Descent::new(Some(&site), Some(&permit), USUAL, &draws(&[10.0; 6])).unwrap();
         assert_eq!(["a1", "b1"].map(|node| descent.ramp_ms(node)), [15_200, 10_200]);
+    }
+
+    #[test]
+    fn a_permit_that_is_tightened_makes_ramps_longer() {
+        let text = |down: f64| {
+            format!(
+                "schema = 1\nissued_by = \"a\"\nsite = \"s\"\ntotal_kw = 900\n[[window]]\n\
+                 from = \"2026-01-31T20:00:00Z\"\nto = \"2026-02-01T06:00:00Z\"\n[[domain]]\n\
+                 on = \"pdu\"\nkw_per_s_down = {down}\n[[waveform]]\nkind = \"hold\"\n"
+            )
+        };
+        let permit = |down| formats::permit::parse("permit.toml", &text(down)).unwrap();
+        let site = site(5.0, 1_000.0);
+        let mut descent = Descent::new(Some(&site), None, USUAL, &draws(&[10.0; 6])).unwrap();
+        assert_eq!(descent.permit(Some(&site), Some(&permit(2.0))), Vec::<String>::new());
+        assert_eq!(["a1", "b1"].map(|node| descent.ramp_ms(node)), [15_200, 10_200]);
+        let slow = descent.permit(Some(&site), Some(&permit(0.2)));
+        assert!(slow[0].starts_with("pdu pdu-1 may lose 0.2 kW/s"), "{slow:?}");
     }
 
     #[test]

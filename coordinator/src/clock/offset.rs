@@ -18,8 +18,10 @@ const BUCKET_NS: i64 = 2_000_000_000;
 const ALIKE: i64 = 64;
 /// Spans kept: a line over two minutes; temperature bends it on a longer one.
 const BUCKETS_MAX: usize = 60;
-/// Steps of each one-dimensional search; the interval shrinks below a nanosecond.
-const SEARCH_STEPS: usize = 60;
+/// Each step of a search leaves one straight piece behind: there are no more than bounds.
+const PIECES_MAX: usize = 2 * BUCKETS_MAX + 2;
+/// What counts as met, in nanoseconds: far below what a clock can tell.
+const EXACT_NS: f64 = 1e-3;
 
 /// The four stamps of one exchange: coordinator, agent, agent, coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub struct OffsetEstimator {
     kept: VecDeque<Exchange>,
     /// Exchanges that were taken in since the clock last contradicted itself.
     taken: usize,
+    /// A slope that fitted what is kept: mostly it fits the next exchange as well.
+    slope: f64,
 }
 
 impl OffsetEstimator {
@@ -119,10 +123,16 @@ impl OffsetEstimator {
         !self.kept.is_empty()
     }
 
-    fn is_consistent(&self) -> bool {
+    fn is_consistent(&mut self) -> bool {
         let Some(last) = self.kept.back() else { return true };
         let rough = last.sent_ns - last.received_ns;
-        Problem::new(&self.kept, last.received_ns, rough).best_slope().is_some()
+        let problem = Problem::new(&self.kept, last.received_ns, rough);
+        if problem.room(self.slope).at >= 0.0 {
+            return true;
+        }
+        let best = problem.best_slope();
+        self.slope = best.unwrap_or(self.slope);
+        best.is_some()
     }
 }
 
@@ -158,23 +168,26 @@ impl Problem {
     }
 
     /// Highest value at x = 0 of a line with this slope under every upper bound.
-    fn highest(&self, slope: f64) -> f64 {
-        self.upper.iter().map(|(x, y)| y - slope * x).fold(f64::INFINITY, f64::min)
+    fn highest(&self, slope: f64) -> Value {
+        let values = self.upper.iter().map(|(x, y)| Value { at: y - slope * x, rise: -x });
+        values.fold(Value { at: f64::INFINITY, rise: 0.0 }, |a, b| if b.at < a.at { b } else { a })
     }
 
-    /// Lowest value at x = 0 of a line with this slope over every lower bound.
-    fn lowest(&self, slope: f64) -> f64 {
-        self.lower.iter().map(|(x, y)| y - slope * x).fold(f64::NEG_INFINITY, f64::max)
+    /// Lowest value at x = 0 of a line with this slope over every lower bound, negative.
+    fn minus_lowest(&self, slope: f64) -> Value {
+        let values = self.lower.iter().map(|(x, y)| Value { at: slope * x - y, rise: *x });
+        values.fold(Value { at: f64::INFINITY, rise: 0.0 }, |a, b| if b.at < a.at { b } else { a })
     }
 
-    fn room(&self, slope: f64) -> f64 {
-        self.highest(slope) - self.lowest(slope)
+    fn room(&self, slope: f64) -> Value {
+        let (high, low) = (self.highest(slope), self.minus_lowest(slope));
+        Value { at: high.at + low.at, rise: high.rise + low.rise }
     }
 
     /// The slope that leaves most room; `None` when no line fits.
     fn best_slope(&self) -> Option<f64> {
         let best = peak(-DRIFT_MAX, DRIFT_MAX, |slope| self.room(slope));
-        (self.room(best) >= 0.0).then_some(best)
+        (self.room(best).at >= 0.0).then_some(best)
     }
 
     /// Least and greatest value at x = 0 over all lines that fit; `None` when none does.
@@ -183,10 +196,17 @@ impl Problem {
         let room = |slope: f64| self.room(slope);
         let least = edge(best, -DRIFT_MAX, room);
         let most = edge(best, DRIFT_MAX, room);
-        let high = self.highest(peak(least, most, |slope| self.highest(slope)));
-        let low = self.lowest(peak(least, most, |slope| -self.lowest(slope)));
+        let high = self.highest(peak(least, most, |slope| self.highest(slope))).at;
+        let low = -self.minus_lowest(peak(least, most, |slope| self.minus_lowest(slope))).at;
         Some(Fit { low: low.min(high), high: high.max(low), slope: f64::midpoint(least, most) })
     }
+}
+
+/// A concave function of straight pieces, at one argument: what it is and how it rises there.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    at: f64,
+    rise: f64,
 }
 
 /// Of bounds in the order of time those that can ever be the tightest: their convex hull,
@@ -211,26 +231,50 @@ fn hull(points: &[(f64, f64)], way: f64) -> Vec<(f64, f64)> {
     kept
 }
 
-/// Argument of the maximum of a concave function on an interval (ternary search).
-fn peak(mut from: f64, mut to: f64, f: impl Fn(f64) -> f64) -> f64 {
-    for _ in 0..SEARCH_STEPS {
-        let third = (to - from) / 3.0;
-        let (a, b) = (from + third, to - third);
-        if f(a) < f(b) { from = a } else { to = b }
+/// Argument of the maximum of a concave function of straight pieces: where the pieces at both
+/// ends of what is left meet, until that lies on the function itself. A few steps, because
+/// each meets a piece that was not seen before.
+fn peak(mut from: f64, mut to: f64, f: impl Fn(f64) -> Value) -> f64 {
+    let (mut left, mut right) = (f(from), f(to));
+    if left.rise <= 0.0 {
+        return from;
+    }
+    if right.rise >= 0.0 {
+        return to;
+    }
+    for _ in 0..PIECES_MAX {
+        let meet = right.at - left.at + left.rise * from - right.rise * to;
+        let next = (meet / (left.rise - right.rise)).clamp(from, to);
+        let value = f(next);
+        let most = left.at + left.rise * (next - from);
+        if value.at >= most - EXACT_NS {
+            return next;
+        }
+        if value.rise >= 0.0 {
+            (from, left) = (next, value);
+        } else {
+            (to, right) = (next, value);
+        }
     }
     f64::midpoint(from, to)
 }
 
-/// The furthest point from `inside` towards `outside` where `f` is not negative.
-fn edge(mut inside: f64, mut outside: f64, f: impl Fn(f64) -> f64) -> f64 {
-    if f(outside) >= 0.0 {
-        return outside;
+/// The furthest point from `inside` towards `outside` where a concave function of straight
+/// pieces is not negative (Newton's method: from outside it never steps over that point).
+fn edge(inside: f64, outside: f64, f: impl Fn(f64) -> Value) -> f64 {
+    let mut at = outside;
+    for _ in 0..PIECES_MAX {
+        let value = f(at);
+        if value.at >= -EXACT_NS {
+            return at;
+        }
+        at -= value.at / value.rise;
+        // Rounding where both ends are one point.
+        if (at - inside) * (outside - inside) <= 0.0 {
+            return inside;
+        }
     }
-    for _ in 0..SEARCH_STEPS {
-        let middle = f64::midpoint(inside, outside);
-        if f(middle) >= 0.0 { inside = middle } else { outside = middle }
-    }
-    inside
+    at
 }
 
 #[cfg(test)]

@@ -166,12 +166,13 @@ impl Hall {
         let now = self.config.permission.read();
         let now_ns = self.clock.now_ns();
         let mut inner = self.lock();
-        let Some(active) = &inner.active else { return };
+        let Some(active) = &mut inner.active else { return };
         let why = match &now {
             Ok(permit) => {
-                let heat = &active.heat;
-                let ask = heat.ask(&active.plan, active.site.as_ref(), (now_ns, now_ns));
-                heat.refused(&ask, permit.as_ref()).into_iter().next()
+                let (heat, site) = (&mut active.heat, active.site.as_ref());
+                let slow = heat.descent.permit(site, permit.as_ref());
+                let ask = heat.ask(&active.plan, site, (now_ns, now_ns));
+                heat.refused(&ask, permit.as_ref()).into_iter().chain(slow).next()
             }
             Err(why) => Some(format!("the permit can't be read any more: {why}")),
         };

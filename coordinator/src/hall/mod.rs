@@ -189,9 +189,11 @@ impl Hall {
                 if agent.probes_to_follow > 0 {
                     agent.probes_to_follow -= 1;
                     self.send_probe(agent);
+                } else {
+                    // Once a series: an estimate costs more than the message that it is for.
+                    self.tell_clock(&mut inner, node, now_ns);
+                    self.correct_clock(&mut inner, node, now_ns);
                 }
-                self.tell_clock(&mut inner, node, now_ns);
-                self.correct_clock(&mut inner, node, now_ns);
             }
             Kind::LeaseRequest(request) => self.answer_lease(&mut inner, node, &request),
             Kind::Status(status) => self.take_status(&mut inner, node, now_ns, status),

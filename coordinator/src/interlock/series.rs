@@ -94,7 +94,8 @@ impl Series {
             (Some(limit), None) => {
                 self.passed = Some(Passed { since_ns: now_ns, read_ns, value, limit });
             }
-            (None, Some(_)) if limit.is_cleared_by(value) => self.passed = None,
+            // What its meter doubts, or what is older than what is known, is no all-clear.
+            (None, Some(_)) if life && newer && limit.is_cleared_by(value) => self.passed = None,
             (None, Some(passed)) => passed.value = value,
             (None, None) => {}
         }

@@ -96,6 +96,17 @@ fn a_doubted_reading_over_the_limit_trips_and_one_of_hours_ago_does_not() {
 }
 
 #[test]
+fn neither_a_doubted_nor_an_older_reading_clears_a_limit() {
+    for (trusted, read_ns) in [(false, S), (true, -S)] {
+        let mut interlocks = of(SUPPLY);
+        interlocks.hear(0, &supply("l1", 46.0, 0));
+        let clear = Heard { trusted, ..supply("l1", 30.0, read_ns) };
+        assert_eq!(interlocks.hear(S, &clear), []);
+        assert_eq!(interlocks.tick(2 * S).len(), 1, "trusted: {trusted}, read at {read_ns}");
+    }
+}
+
+#[test]
 fn agents_lost_together_trip_and_one_by_one_over_an_hour_do_not() {
     let mut interlocks = of(LOST);
     for (at, node) in [(0, "a1"), (20, "a2"), (40, "a3"), (60, "a4")] {

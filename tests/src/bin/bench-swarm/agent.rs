@@ -63,8 +63,6 @@ fn true_ns() -> i64 {
 pub(crate) struct Swarm {
     pub(crate) args: Args,
     pub(crate) address: String,
-    /// Agents that were welcomed.
-    pub(crate) present: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) acked: AtomicU64,
     /// Upload to acknowledgement in µs, and true instants of GO.
@@ -81,7 +79,6 @@ impl Swarm {
         Arc::new(Self {
             args: args.clone(),
             address: address.to_owned(),
-            present: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             acked: AtomicU64::new(0),
             ack_us: Mutex::default(),
@@ -171,8 +168,6 @@ impl Agent {
     }
 
     async fn live(self, mut inbox: tonic::Streaming<v1::CoordinatorMessage>, channel: Channel) {
-        // A server that welcomes nobody still holds the connection.
-        self.swarm.present.fetch_add(1, Ordering::Relaxed);
         let speaking = tokio::spawn(speak(Speaker {
             swarm: self.swarm.clone(),
             node: self.node.clone(),
