@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use analysis::Digest;
-use model::facts::{LossReason, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact};
+use model::facts::{
+    LossReason, MixFact, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact,
+};
 use model::plan::Plan;
 use model::site::Site;
 use model::{NodeName, Report, RunId};
@@ -201,6 +203,11 @@ fn add_entry(
         JournalEntry::Ended { how, why } => {
             facts.ended_unix_ns = Some(time_ns);
             facts.end = run_end(how, why, &facts.end);
+        }
+        JournalEntry::Mixed { model, per_mille, tried } => {
+            let tried = tried.iter().map(|(share, watts)| (*share, watts.round() as u32));
+            let (model, per_mille) = (model.clone(), *per_mille);
+            facts.mixes.push(MixFact { model, per_mille, tried_w: tried.collect() });
         }
         // `restraint` and `stops` read these.
         JournalEntry::Permitted { .. }

@@ -39,6 +39,19 @@ pub struct RunFacts {
     pub restraints: Vec<String>,
     /// Percent of the load that nobody released by the end, where it had to be.
     pub unreleased_percent: Option<u8>,
+    /// Shares of the kernel `mix` that were chosen by measuring.
+    pub mixes: Vec<MixFact>,
+}
+
+/// How much of `mix` is tensor work on the GPUs of a model, and what that is chosen by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MixFact {
+    /// The GPUs' model.
+    pub model: String,
+    /// Tensor work, per mille of the iterations.
+    pub per_mille: u32,
+    /// Watts of all GPUs of the model together, by share.
+    pub tried_w: Vec<(u32, u32)>,
 }
 
 /// Who recorded the evidence: what can be missing from it depends on that.

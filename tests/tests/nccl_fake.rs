@@ -109,7 +109,7 @@ fn a_job_of_a_supervisor_that_hangs_ends_with_its_lease() {
     // Lease of 3 s, a tenth, 0.8 s to abort; the rest is for a loaded machine.
     wait_until("the job's end", Duration::from_secs(8), || (jobs() == 0).then_some(()));
     bank.agent_process("n1").signal(libc::SIGCONT);
-    bank.verb(&["stop"]);
+    assert_eq!(bank.verb(&["stop"]).code, Some(0));
     let done = running.finish(Duration::from_secs(60));
     assert!(done.code.is_some_and(|code| code != 0), "{}\n{}", done.stdout, done.stderr);
 }

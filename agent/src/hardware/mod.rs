@@ -148,6 +148,10 @@ pub enum LoadCommand {
         expires_ns: u64,
         ramp_ns: u64,
     },
+    /// Tensor work of `mix`, per mille, from now on; what has no such share passes it over.
+    Mix {
+        per_mille: u32,
+    },
     /// The time of the order that was to start at this instant.
     Time {
         start_ns: u64,

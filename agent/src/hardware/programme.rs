@@ -264,6 +264,7 @@ impl Programme {
                 self.keep_time(*start_ns, *base);
                 None
             }
+            Command::Mix { .. } => None,
             Command::Drop => self.drop_load(),
         }
     }
@@ -277,6 +278,7 @@ pub(in crate::hardware) enum Command {
     Scale { to: f64, over_ns: u64, no_rise: bool },
     Power { to: f64, over_ns: u64 },
     Lease { expires_ns: u64, ramp_ns: u64 },
+    Mix { per_mille: u32 },
     Time { start_ns: u64, base: TimeBase },
     Drop,
 }
@@ -287,9 +289,11 @@ impl Command {
     pub(in crate::hardware) fn is_answered_by_idle(&self) -> bool {
         match self {
             Self::Begin(_) | Self::Ramp { .. } | Self::Drop => true,
-            Self::Scale { .. } | Self::Power { .. } | Self::Lease { .. } | Self::Time { .. } => {
-                false
-            }
+            Self::Scale { .. }
+            | Self::Power { .. }
+            | Self::Lease { .. }
+            | Self::Mix { .. }
+            | Self::Time { .. } => false,
         }
     }
 }
@@ -302,6 +306,7 @@ impl From<LoadCommand> for Command {
             LoadCommand::Scale { to, over_ns, no_rise } => Self::Scale { to, over_ns, no_rise },
             LoadCommand::Power { to, over_ns } => Self::Power { to, over_ns },
             LoadCommand::Lease { expires_ns, ramp_ns } => Self::Lease { expires_ns, ramp_ns },
+            LoadCommand::Mix { per_mille } => Self::Mix { per_mille },
             LoadCommand::Time { start_ns, base } => Self::Time { start_ns, base },
             LoadCommand::Drop => Self::Drop,
         }

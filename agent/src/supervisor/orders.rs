@@ -196,15 +196,24 @@ impl Supervisor {
         let power = self.power.scale_at(now_ns);
         let Some(run) = self.run.as_mut().filter(|run| run.id() == level.run_id) else { return };
         let before = run.scale.target();
+        let mix =
+            Some(level.mix_per_mille).filter(|mix| *mix > 0 && run.mix_per_mille != Some(*mix));
+        run.mix_per_mille = mix.or(run.mix_per_mille);
         let over_ns = u64::from(level.over_ms) * 1_000_000;
         let scale = run.scale.towards(level.scale, now_ns, over_ns);
         let (to, no_rise) = (scale.target(), level.no_rise);
         // Said again, or armed with: what is under way goes on.
-        if to.total_cmp(&before).is_eq() && no_rise == run.ceiling.holds() {
+        let scaled = to.total_cmp(&before).is_ne() || no_rise != run.ceiling.holds();
+        if scaled {
+            run.ceiling = run.ceiling.set(no_rise, run.level_at(now_ns, power), now_ns, over_ns);
+            run.scale = scale;
+        }
+        if mix.is_some() {
+            self.tell_mix();
+        }
+        if !scaled {
             return;
         }
-        run.ceiling = run.ceiling.set(no_rise, run.level_at(now_ns, power), now_ns, over_ns);
-        run.scale = scale;
         for device in self.parts.devices.iter().map(|device| device.index).collect::<Vec<_>>() {
             let scale = v1::WorkerScale { to, over_ns, no_rise };
             self.tell(Slot::Device(device), Command::Scale(scale));
@@ -213,6 +222,15 @@ impl Supervisor {
         let held = if no_rise { ", none may rise" } else { "" };
         let text = format!("levels scaled to {:.0} %{held}: {why}", to * 100.0);
         self.record_event(EventKind::Note, None, text);
+    }
+
+    /// Tells the GPUs' workers which share of `mix` is tensor work, if anybody said.
+    fn tell_mix(&mut self) {
+        let Some(per_mille) = self.run.as_ref().and_then(|run| run.mix_per_mille) else { return };
+        let gpus = self.parts.devices.iter().filter(|device| device.uuid.is_some());
+        for device in gpus.map(|device| device.index).collect::<Vec<_>>() {
+            self.tell(Slot::Device(device), Command::Mix(v1::WorkerMix { per_mille }));
+        }
     }
 
     pub(super) fn answer_pending_arm(&mut self, why_not: Option<String>) {
@@ -288,6 +306,7 @@ impl Supervisor {
             return;
         }
         self.tell_lease();
+        self.tell_mix();
         for device in self.parts.devices.clone() {
             let tripped = self.run.as_ref().is_some_and(|run| run.tripped.contains(&device.index));
             if tripped || self.refusal_of(device.index).is_some() {

@@ -75,6 +75,8 @@ pub(super) struct Run {
     pub(super) scale: Scale,
     /// What no level rises above, by the coordinator's word.
     pub(super) ceiling: Ceiling,
+    /// Tensor work of `mix` on GPUs, per mille; none as long as nobody said.
+    pub(super) mix_per_mille: Option<u32>,
     /// The latest instant at which a worker of a stopped load was idle.
     pub(super) idle_ns: Option<u64>,
 }
@@ -100,6 +102,7 @@ impl Run {
             record_until_ns: None,
             scale: Scale::default(),
             ceiling: Ceiling::default(),
+            mix_per_mille: None,
             idle_ns: None,
         }
     }

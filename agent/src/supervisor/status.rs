@@ -69,6 +69,7 @@ impl Supervisor {
             usable_gpus: self.run.as_ref().map(|_| self.usable_gpus().len() as u32),
             readings: self.readings(),
             no_rise: self.run.as_ref().is_some_and(|run| run.ceiling.holds()),
+            mix_per_mille: self.run.as_ref().and_then(|run| run.mix_per_mille).unwrap_or(0),
         };
         self.say(v1::agent_message::Kind::Status(status));
     }

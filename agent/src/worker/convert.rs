@@ -41,6 +41,7 @@ pub(super) fn load_command(
         Kind::Lease(v1::WorkerLease { expires_ns, ramp_ns }) => {
             LoadCommand::Lease { expires_ns: *expires_ns, ramp_ns: *ramp_ns }
         }
+        Kind::Mix(mix) => LoadCommand::Mix { per_mille: mix.per_mille },
         Kind::Time(time) => LoadCommand::Time {
             start_ns: time.start_ns,
             base: TimeBase {

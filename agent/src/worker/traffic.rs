@@ -49,6 +49,7 @@ pub(super) fn command(command: &v1::worker_command::Kind) -> Option<FabricComman
         | Kind::Power(_)
         | Kind::Time(_)
         | Kind::Lease(_)
+        | Kind::Mix(_)
         | Kind::Listen(_)
         | Kind::NewId(_) => None,
     }

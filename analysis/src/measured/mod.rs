@@ -23,6 +23,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines.extend(fabric::measured(case));
     lines.extend(gpus::measured(case));
     lines.extend(power::measured(case));
+    lines.extend(power::mixes(case));
     lines.extend(skew::measured(case));
     lines.extend(stops::measured(case));
     lines.extend(tables::measured(case));

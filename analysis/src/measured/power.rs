@@ -68,6 +68,18 @@ pub(super) fn measured(case: &Case) -> Vec<Measured> {
     lines
 }
 
+/// Tensor work of `mix` that drew most, and what it drew; the model is in `where`.
+pub(super) fn mixes(case: &Case) -> Vec<Measured> {
+    let lines = case.facts.mixes.iter().flat_map(|mix| {
+        let at = Suspect::new(&super::fleet().kind, mix.model.clone());
+        let share = line("mix_tensor_percent", &at, None, f64::from(mix.per_mille) / 10.0, "%");
+        let drew = mix.tried_w.iter().find(|(share, _)| *share == mix.per_mille);
+        let drew = drew.map(|(_, w)| line("mix_power_w", &at, None, f64::from(*w), "W"));
+        [Some(share), drew]
+    });
+    lines.flatten().collect()
+}
+
 /// All devices of a phase, at the domain that was selected or the fleet.
 fn together(asked: &Asked) -> Vec<Measured> {
     let at = match &asked.phase.on {

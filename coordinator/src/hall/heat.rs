@@ -9,9 +9,9 @@ use model::site::Site;
 use proto::v1;
 
 use super::active::NcclMember;
-use super::agent::send;
+use super::agent::{Agent, send};
 use super::{Active, Hall, Inner, SubmitError};
-use crate::budget::{Asked, Descent, Draws, Held, NodeNow, Reading, budgets, check};
+use crate::budget::{Asked, Descent, Draws, Held, MixTuner, NodeNow, Reading, budgets, check};
 use crate::interlock::{Interlocks, of_status};
 use crate::permit::{Ask, Permission, refusals, site_edges};
 use crate::run::{Event, State, members_of};
@@ -21,6 +21,8 @@ use crate::store::{JournalEntry, Planned};
 const STEP_NS: i64 = 1_000_000_000;
 /// A change of scale is spread over this: no edge of its own.
 const OVER_MS: u32 = 1_000;
+/// The kernel whose shares are tuned.
+const MIX: &str = "mix";
 /// The next phase counts as present this long before the present one ends: it is armed then.
 const AHEAD_NS: i64 = 4_000_000_000;
 
@@ -42,6 +44,8 @@ pub(crate) struct Heat {
     pub(crate) asked: Asked,
     /// Of each phase, the nodes that the plan selects.
     members: Vec<Vec<String>>,
+    /// By model of GPU.
+    mixes: BTreeMap<String, MixTuner>,
     /// Time over which a load comes down where nothing limits it, in seconds.
     ramp_s: f64,
 }
@@ -117,6 +121,7 @@ impl Hall {
             draw_kw,
             asked: power,
             members,
+            mixes: BTreeMap::new(),
             ramp_s: self.config.ramp.as_secs_f64(),
         };
         let down_s = f64::from(heat.descent.longest_ms()) / 1e3;
@@ -252,17 +257,22 @@ impl Hall {
         if !changes.nodes.is_empty() && !changes.why.is_empty() {
             run.message.clone_from(&changes.why);
         }
+        for entry in run.tune_mix(agents, now_ns, no_rise) {
+            self.writer.journal(&run.run, now_ns, entry);
+        }
         for node in nodes.keys() {
             let Some(agent) = agents.get_mut(node) else { continue };
             let scale = run.heat.held.scale_of(node);
+            let mix = run.heat.mix_of(&agent.hello);
             let changed = changes.nodes.iter().any(|(changed, _)| changed == node);
             let status = agent.status.as_ref().filter(|status| status.run_id == run.run);
             let said = status.and_then(|status| status.scale);
-            let held = status.is_some_and(|status| status.no_rise != no_rise);
+            let held = status.is_some_and(|s| s.no_rise != no_rise || s.mix_per_mille != mix);
             // A message of an earlier session may have been lost with it.
             if changed || held || said.is_some_and(|said| (said - scale).abs() > 1e-6) {
                 let (run_id, why) = (run.run.clone(), changes.why.clone());
-                let level = v1::Level { run_id, scale, over_ms: OVER_MS, why, no_rise };
+                let level =
+                    v1::Level { run_id, scale, over_ms: OVER_MS, why, no_rise, mix_per_mille: mix };
                 send(agent, v1::coordinator_message::Kind::Level(level));
             }
         }
@@ -321,6 +331,12 @@ impl Heat {
         self.descent.ramp_ms(node)
     }
 
+    /// Share of `mix` that a node's GPUs run, per mille; 0 while nothing was begun.
+    pub(crate) fn mix_of(&self, hello: &v1::Hello) -> u32 {
+        let tuner = gpu_model(hello).and_then(|model| self.mixes.get(model));
+        tuner.map_or(0, MixTuner::share)
+    }
+
     /// The plan as permits and the site's limits see it.
     fn ask<'a>(
         &'a self,
@@ -361,6 +377,44 @@ impl Active {
         phases
     }
 
+    /// A second of the search for the share of `mix` that draws most, where the present phase
+    /// holds one level of it. What was found, for the record.
+    fn tune_mix(
+        &mut self,
+        agents: &BTreeMap<String, Agent>,
+        now_ns: i64,
+        no_rise: bool,
+    ) -> Vec<JournalEntry> {
+        let Some((at, ..)) = self.machine.present() else { return Vec::new() };
+        let (Some(spec), Some(phase)) = (self.specs.get(at), self.plan.phases.get(at)) else {
+            return Vec::new();
+        };
+        let steady = Shape::of(phase).is_some_and(|s| s.low.total_cmp(&s.high).is_eq());
+        let mut watts: BTreeMap<&str, (usize, Option<f64>)> = BTreeMap::new();
+        for node in spec.members.iter().filter(|node| !self.machine.is_lost(node)) {
+            let Some(load) = spec.load_of(node).filter(|load| load.kernel == MIX) else { continue };
+            let Some(agent) = agents.get(node) else { continue };
+            let Some(model) = gpu_model(&agent.hello) else { continue };
+            let moved = load.target_w.is_some() || self.heat.held.scale_of(node) < 1.0;
+            let power = agent.power.filter(|_| steady && !no_rise && !moved);
+            let fresh = power.filter(|power| now_ns - power.at_ns < 2 * STEP_NS);
+            let (nodes, sum) = watts.entry(model).or_insert((0, Some(0.0)));
+            *nodes += 1;
+            *sum = sum.zip(fresh).map(|(sum, power)| sum + power.watts);
+        }
+        let mut found = Vec::new();
+        for (model, (nodes, watts)) in watts {
+            let tuner = self.heat.mixes.entry(model.to_owned()).or_default();
+            if tuner.look(now_ns, (at, nodes), watts) {
+                let tried = tuner.tried().iter().map(|(share, watts)| (*share, *watts));
+                let (model, per_mille) = (model.to_owned(), tuner.share());
+                let tried = tried.collect();
+                found.push(JournalEntry::Mixed { model, per_mille, tried });
+            }
+        }
+        found
+    }
+
     fn node_now(&self, node: &str, phases: &[usize], reading: Option<Reading>) -> NodeNow {
         let mut now = NodeNow {
             expected_kw: self.heat.draw_kw.get(node).copied().unwrap_or(0.0),
@@ -380,6 +434,12 @@ impl Active {
         }
         now
     }
+}
+
+/// The model of a node's GPUs; none where it has none.
+fn gpu_model(hello: &v1::Hello) -> Option<&str> {
+    let gpu = hello.devices.iter().find(|device| !device.uuid.is_empty())?;
+    Some(&gpu.model)
 }
 
 /// Nodes whose agents would not hold watts, but run at full level.

@@ -179,7 +179,8 @@ impl Hall {
             let Some(agent) = agents.get_mut(&planned.node) else { continue };
             let scale = run.heat.held.scale_of(&planned.node);
             let (run_id, why) = (run.run.clone(), why.to_owned());
-            let level = v1::Level { run_id, scale, over_ms, why, no_rise };
+            let mix_per_mille = run.heat.mix_of(&agent.hello);
+            let level = v1::Level { run_id, scale, over_ms, why, no_rise, mix_per_mille };
             send(agent, v1::coordinator_message::Kind::Level(level));
         }
     }

@@ -105,6 +105,14 @@ pub enum JournalEntry {
         /// Nodes of the domain whose power was not measured just then.
         silent: usize,
     },
+    /// Shares of `mix` were tried on the GPUs of a model, and one was chosen.
+    Mixed {
+        model: String,
+        /// Tensor work, per mille.
+        per_mille: u32,
+        /// Watts of all its GPUs by share.
+        tried: Vec<(u32, f64)>,
+    },
     /// The interlocks that guard this run, as they were read.
     Interlocks {
         file: String,

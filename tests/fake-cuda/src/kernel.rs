@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::load::Kernel;
 
+use crate::draw;
 use crate::image::{Flaw, Launch, NO_PLACE, reference};
 use crate::monotonic_ns;
 use crate::script::{Hopper, Place, script};
@@ -75,6 +76,7 @@ pub(crate) unsafe fn run(place: Place, entry: Entry, launch: &Launch) -> Result<
         std::thread::sleep(LOOK.min(Duration::from_nanos(end_ns.saturating_sub(monotonic_ns()))));
     }
     let cut = monotonic_ns() < end_ns;
+    draw::busy(place.gpu, entry, launch.share, begin_ns..monotonic_ns().min(end_ns));
     let exact = match entry {
         Entry::Load(kernel) if short => exact(kernel, launch),
         Entry::Warpgroups if short => reference::bf16_integers_hopper(launch),

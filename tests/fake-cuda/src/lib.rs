@@ -3,6 +3,7 @@
 
 #![allow(non_snake_case, reason = "the driver's own names")]
 
+mod draw;
 /// The agent's own table of kernels and its CPU references, without the agent around them.
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "the agent uses the rest")]
 #[path = "../../../agent/src/hardware/cuda/image/mod.rs"]

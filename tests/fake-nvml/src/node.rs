@@ -9,6 +9,10 @@ use crate::script::Script;
 
 /// Name of the variable that holds the script's path.
 const SCRIPT: &str = "LOADBANK_FAKE_NVML";
+/// Name of the variable that holds the folder in which fake GPUs say what they draw.
+const DRAWS: &str = "LOADBANK_FAKE_DRAWS";
+/// What a GPU without load draws then.
+const IDLE_MW: u32 = 100_000;
 /// More than any script has.
 const GPUS_MAX: usize = 64;
 /// How often a hanging call looks whether it still has to.
@@ -29,6 +33,8 @@ pub(crate) struct Counted {
 /// The node.
 pub(crate) struct Node {
     path: Option<PathBuf>,
+    /// A folder with a file a GPU, which holds what it draws in milliwatts.
+    draws: Option<PathBuf>,
     read: Option<SystemTime>,
     pub(crate) script: Script,
     passed: Instant,
@@ -58,9 +64,11 @@ impl Node {
 
     fn new() -> Self {
         let path = std::env::var_os(SCRIPT).map(PathBuf::from);
+        let draws = std::env::var_os(DRAWS).map(PathBuf::from);
         let (script, now) = (Script::default(), Instant::now());
         let counted = [Counted::default(); GPUS_MAX];
-        Self { path, read: None, script, passed: now, born: now, counted, told: BTreeSet::new() }
+        let told = BTreeSet::new();
+        Self { path, draws, read: None, script, passed: now, born: now, counted, told }
     }
 
     fn read_script(&mut self) {
@@ -103,9 +111,19 @@ impl Node {
 
     /// What a card draws: half where its supply brakes it.
     pub(crate) fn power_mw(&self, gpu: u32) -> u32 {
+        if let Some(drawn) = self.drawn_mw(gpu) {
+            return drawn;
+        }
         let watts = self.script.number(gpu, "power").unwrap_or(600) as u32;
         let braked = self.mask(gpu) & 0xc0 != 0;
         if braked { watts * 500 } else { watts * 1_000 }
+    }
+
+    /// What the fake CUDA of this GPU's worker says that it draws.
+    fn drawn_mw(&self, gpu: u32) -> Option<u32> {
+        let text = std::fs::read_to_string(self.draws.as_ref()?.join(gpu.to_string()));
+        // No worker has launched anything yet.
+        Some(text.ok().and_then(|text| text.parse().ok()).unwrap_or(IDLE_MW))
     }
 
     pub(crate) fn clock_mhz(&self, gpu: u32) -> u32 {

@@ -11,11 +11,15 @@ pub(super) fn key(
     kernel: Kernel,
     gpu: &GpuFacts,
     driver: &str,
-    (seed, iterations, tiles): (u32, u32, u32),
+    (seed, iterations, tiles, share): (u32, u32, u32, u32),
 ) -> String {
     let GpuFacts { name, major, minor, .. } = gpu;
+    let shares = match kernel {
+        Kernel::Mix => format!(" tensor work {share} per mille"),
+        _ => String::new(),
+    };
     format!(
-        "{} {} seed {seed} iterations {iterations} tiles {tiles} on {name} (compute capability \
+        "{} {} seed {seed} iterations {iterations} tiles {tiles}{shares} on {name} (compute capability \
          {major}.{minor}), compiled by driver {driver}, image {}",
         kernel.word(),
         image.name,

@@ -4,7 +4,7 @@ use model::load::Kernel;
 
 use super::Failure;
 use super::image::{Inject, Launch, NO_TILE};
-use super::prepared::{MIX_SHARE, Prepared, Purpose, Slot};
+use super::prepared::{Prepared, Purpose, Slot};
 use super::rig::{Rig, SEED};
 use super::slot::Outcome;
 use crate::clock::monotonic_ns;
@@ -156,7 +156,7 @@ fn launch(
         iterations,
         tiles,
         seed: SEED,
-        share: MIX_SHARE,
+        share: kernel.share,
         inject_tile: inject.unwrap_or(NO_TILE),
         inject_kind: if inject.is_some() { Inject::Flip as u32 } else { 0 },
         inject_iteration: 0,

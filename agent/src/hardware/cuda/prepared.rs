@@ -30,7 +30,7 @@ const TRIES_MAX: u32 = 16;
 const ANCHOR_ITERATIONS: u32 = 1;
 const ANCHOR_TILES_MAX: u32 = 16;
 const ANCHOR_OPERATIONS_MAX: u64 = 300_000_000;
-/// Tensor work of `mix`, per mille, until it is tuned on measured watts.
+/// Tensor work of `mix`, per mille, until the coordinator says what draws more.
 pub(super) const MIX_SHARE: u32 = 700;
 
 /// Why a launch goes out.
@@ -52,6 +52,8 @@ enum Stage {
     Calibrate {
         tries: u32,
     },
+    /// As much work as before, in other shares: what it must compute is learnt anew.
+    Relearn,
     Confirm,
     Ready,
 }
@@ -93,10 +95,12 @@ pub(super) struct Prepared {
     anchor: Vec<(u32, u64)>,
     stage: Stage,
     pub(super) pass: u32,
+    /// Of `mix`, the tensor work, per mille.
+    pub(super) share: u32,
 }
 
 impl Prepared {
-    pub(super) fn new(rig: &mut Rig, kernel: Kernel) -> Result<Self, Failure> {
+    pub(super) fn new(rig: &mut Rig, kernel: Kernel, share: u32) -> Result<Self, Failure> {
         let (image, shape, function) = rig.kernel(kernel)?;
         rig.take_memory(kernel, shape.fills)?;
         let tiles = (rig.gpu.multiprocessors * shape.tiles_per_sm).max(1);
@@ -135,6 +139,7 @@ impl Prepared {
             anchor: Vec::new(),
             stage: Stage::Fill,
             pass: 0,
+            share,
         })
     }
 
@@ -164,11 +169,24 @@ impl Prepared {
     pub(super) fn worth(&self) -> (u64, u64) {
         let (flops, bytes) =
             (self.shape.flops_per_iteration_per_tile, self.shape.bytes_per_iteration_per_tile);
-        let share = u64::from(MIX_SHARE);
+        let share = u64::from(self.share);
         match self.kernel {
             Kernel::Mix => (flops * share / 1000, bytes * (1000 - share) / 1000),
             _ => (flops, bytes),
         }
+    }
+
+    /// Whether its launches have other shares than those asked for.
+    pub(super) fn has_other_share(&self, share: u32) -> bool {
+        self.kernel == Kernel::Mix && self.share != share
+    }
+
+    /// Takes another share. Nothing of it may be in flight: the GPU compares with what this
+    /// replaces.
+    pub(super) fn set_share(&mut self, share: u32) {
+        self.share = share;
+        self.right.clear();
+        self.stage = Stage::Relearn;
     }
 
     /// A launch was cut short: what memory patterns left is not what the next pass expects.
@@ -196,7 +214,7 @@ impl Prepared {
         }
         match self.stage {
             Stage::Anchor => Some(Purpose::Anchor),
-            Stage::Calibrate { .. } => Some(Purpose::Calibrate),
+            Stage::Calibrate { .. } | Stage::Relearn => Some(Purpose::Calibrate),
             Stage::Confirm => Some(Purpose::Confirm),
             Stage::Fill | Stage::Expect(_) | Stage::Ready => None,
         }
@@ -215,6 +233,10 @@ impl Prepared {
             (Stage::Calibrate { tries }, Purpose::Calibrate) => {
                 let tries = *tries + 1;
                 return self.calibrate(rig, tries, outcome);
+            }
+            // Another length would cost GPUs of one model their common results.
+            (Stage::Relearn, Purpose::Calibrate) => {
+                return self.calibrate(rig, TRIES_MAX, outcome);
             }
             (Stage::Confirm, Purpose::Confirm) => self.stage = Stage::Ready,
             _ => {}

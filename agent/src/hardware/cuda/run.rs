@@ -18,7 +18,7 @@ use super::checksum;
 use super::copies::Copies;
 use super::flight::{Flight, Landed};
 use super::pace::Move;
-use super::prepared::{Prepared, Purpose};
+use super::prepared::{MIX_SHARE, Prepared, Purpose};
 use super::rig::{Rig, SEED};
 use super::shift::Shift;
 use super::timeline::Timeline;
@@ -79,6 +79,8 @@ struct Floor {
     last_landed_ns: u64,
     /// The stop word is up until nothing is in flight.
     stopping: bool,
+    /// Tensor work of `mix`, per mille, as it was asked for.
+    mix_share: u32,
     serial: u64,
     idle_said: bool,
     anchor_due: bool,
@@ -98,6 +100,7 @@ impl Floor {
             queue_end_ns: 0,
             last_landed_ns: 0,
             stopping: false,
+            mix_share: MIX_SHARE,
             serial: 0,
             idle_said: true,
             anchor_due: false,
@@ -266,7 +269,7 @@ impl Floor {
         let kernels = [active, next].into_iter().flatten();
         for (word, inject) in kernels.filter(|(word, _)| *word != Kernel::Copy) {
             if !self.kernels.contains_key(&word) {
-                let kernel = Prepared::new(&mut self.rig, word)?;
+                let kernel = Prepared::new(&mut self.rig, word, self.mix_share)?;
                 let (entry, image) = (kernel.shape.entry, kernel.image);
                 let text = format!(
                     "kernel {} is {entry} of image {} ({})",
@@ -278,6 +281,12 @@ impl Floor {
                 self.kernels.insert(word, kernel);
             }
             let Some(kernel) = self.kernels.get_mut(&word) else { continue };
+            if kernel.is_ready() && kernel.has_other_share(self.mix_share) {
+                if self.flights.iter().any(|(flying, _)| *flying == word) {
+                    return Ok(());
+                }
+                kernel.set_share(self.mix_share);
+            }
             if kernel.is_ready() {
                 continue;
             }
@@ -321,7 +330,7 @@ impl Floor {
             return self.load_copies(now_ns, soon);
         }
         let Some(kernel) = self.kernels.get(&word) else { return Ok(soon) };
-        if !kernel.is_ready() {
+        if !kernel.is_ready() || kernel.has_other_share(self.mix_share) {
             return Ok(now_ns + LOOK_NS);
         }
         let has_anchor = kernel.has_anchor();
@@ -381,6 +390,9 @@ impl Floor {
         let now_ns = monotonic_ns();
         self.serial += 1;
         let command = Command::from(command);
+        if let Command::Mix { per_mille } = command {
+            self.mix_share = per_mille.min(1000);
+        }
         if command.is_answered_by_idle() {
             self.idle_said = false;
         }
@@ -421,7 +433,7 @@ impl Floor {
 
 /// What this GPU's results add up to, for the fleet's vote; said once an order.
 fn checksum_of(rig: &Rig, kernel: &Prepared, at_ns: u64) -> Option<LoadReport> {
-    let work = (SEED, kernel.iterations, kernel.tiles);
+    let work = (SEED, kernel.iterations, kernel.tiles, kernel.share);
     let key = checksum::key(kernel.image, kernel.kernel, &rig.gpu, &rig.driver, work);
     let value = checksum::value(&kernel.right);
     (!kernel.right.is_empty()).then_some(LoadReport::Checksum { at_ns, key, value })
