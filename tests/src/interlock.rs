@@ -156,6 +156,14 @@ impl Hall {
         assert_eq!(done.code, Some(0), "{done:?}");
     }
 
+    /// Kills the coordinator and starts another over the same state.
+    pub fn restart(&mut self) {
+        self.bank.coordinator().kill();
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        self.bank.serve_with(&arguments);
+        self.bank.wait_for_agents(self.nodes);
+    }
+
     /// Waits until every node heats, with meters that go on.
     fn wait_for_heat(&self, watch: &Watch) {
         wait_until("heat on every node", Duration::from_secs(90), || {

@@ -2,7 +2,7 @@
 //!
 //! kW of a phase are divided equally over all devices of its nodes, whatever their model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::plan::{Phase, Plan};
 
@@ -64,6 +64,7 @@ impl Asked {
 
 fn power(phase: &Phase, nodes: &[String], planned: &[Planned]) -> Option<Power> {
     let target = phase.load?.target?;
+    let nodes: BTreeSet<&String> = nodes.iter().collect();
     let of = |planned: &&Planned| nodes.contains(&planned.node);
     let nodes: BTreeMap<String, Vec<Card>> = planned
         .iter()

@@ -1,7 +1,7 @@
 //! Heat of the active run: whether it is permitted, how far it is released, how high it may
 //! go now, and the file that stops it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::permit::{Permit, Shape};
 use model::plan::Plan;
@@ -260,11 +260,12 @@ impl Hall {
         for entry in run.tune_mix(agents, now_ns, no_rise) {
             self.writer.journal(&run.run, now_ns, entry);
         }
+        let changed: BTreeSet<&String> = changes.nodes.iter().map(|(node, _)| node).collect();
         for node in nodes.keys() {
             let Some(agent) = agents.get_mut(node) else { continue };
             let scale = run.heat.held.scale_of(node);
             let mix = run.heat.mix_of(&agent.hello);
-            let changed = changes.nodes.iter().any(|(changed, _)| changed == node);
+            let changed = changed.contains(node);
             let status = agent.status.as_ref().filter(|status| status.run_id == run.run);
             let said = status.and_then(|status| status.scale);
             let held = status.is_some_and(|s| s.no_rise != no_rise || s.mix_per_mille != mix);
@@ -427,7 +428,7 @@ impl Active {
             let spec = &self.specs[*at];
             let Some(load) = spec.load_of(node) else { continue };
             let peak = self.plan.phases.get(*at).and_then(Shape::of).map_or(1.0, |s| s.high);
-            if peak > now.peak && spec.members.iter().any(|member| member == node) {
+            if peak > now.peak && spec.has(node) {
                 now.peak = peak;
                 now.kernel.clone_from(&load.kernel);
             }

@@ -15,7 +15,7 @@ use super::agent::send;
 use super::{Hall, Inner, SubmitError};
 use crate::interlock::{Heard, Interlocks, Source, Trip, Value, of_meter, of_status};
 use crate::run::Event;
-use crate::store::{JournalEntry, Planned};
+use crate::store::{JournalEntry, Latch, Planned};
 
 /// Points of meters that are kept: ten for each of ten thousand domains. More are passed over.
 const METERS_MAX: usize = 100_000;
@@ -23,20 +23,18 @@ const METERS_MAX: usize = 100_000;
 const LIFT_MS: u32 = 10_000;
 
 /// What stands between runs.
-#[derive(Default)]
 pub(crate) struct Standing {
     /// The last reading of each meter, with the instant at which it came.
     meters: BTreeMap<Source, (i64, Heard)>,
-    /// Trips that nobody resumed yet.
-    latched: Vec<Latched>,
+    /// Trips that nobody resumed yet, of this process' life and of those before.
+    latched: Vec<Latch>,
 }
 
-/// A trip that stays until a person resumes it.
-struct Latched {
-    rule: String,
-    words: String,
-    /// The run that it ended or changed.
-    run: String,
+impl Standing {
+    /// What an earlier process left.
+    pub(super) fn with(latched: Vec<Latch>) -> Self {
+        Self { meters: BTreeMap::new(), latched }
+    }
 }
 
 /// A rule machine, and the document that it was made of: file and text.
@@ -54,11 +52,11 @@ impl Hall {
         planned: &[Planned],
         now_ns: i64,
     ) -> Result<Guarded, Vec<String>> {
-        let Some(path) = &self.config.interlocks else { return Ok((Interlocks::default(), None)) };
-        let latched: Vec<String> = inner.interlocks.latched.iter().map(Latched::refusal).collect();
+        let latched: Vec<String> = inner.interlocks.latched.iter().map(refusal).collect();
         if !latched.is_empty() {
             return Err(latched);
         }
+        let Some(path) = &self.config.interlocks else { return Ok((Interlocks::default(), None)) };
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| vec![format!("{file}: cannot be read: {error}")])?;
@@ -165,7 +163,9 @@ impl Hall {
         tracing::error!(%run, action = trip.action.word(), "{words}");
         if trip.action != Action::Warn {
             let rule = trip.rule.clone();
-            inner.interlocks.latched.push(Latched { rule, words, run: run.clone() });
+            let latch = Latch { rule, words, run: run.clone() };
+            inner.interlocks.latched.push(latch.clone());
+            self.writer.latch(latch);
         }
         self.writer.journal(&run, now_ns, entry(trip));
     }
@@ -202,6 +202,7 @@ impl Hall {
             reset.map_err(SubmitError::Refused)?;
         }
         inner.interlocks.latched.retain(|latched| latched.rule != rule);
+        self.writer.unlatch(rule);
         let words = format!("{who} resumed the interlock {rule}");
         tracing::warn!(%run, "{words}");
         let (rule, who) = (rule.to_owned(), who.to_owned());
@@ -211,11 +212,8 @@ impl Hall {
     }
 }
 
-impl Latched {
-    fn refusal(&self) -> String {
-        let Self { rule, words, run } = self;
-        format!("{words} (run {run}): nobody resumed it: `loadbank resume --interlock {rule}`")
-    }
+fn refusal(Latch { rule, words, run }: &Latch) -> String {
+    format!("{words} (run {run}): nobody resumed it: `loadbank resume --interlock {rule}`")
 }
 
 /// Keeps the newest reading of a meter; old news does not replace it.

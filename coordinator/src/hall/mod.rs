@@ -92,7 +92,7 @@ impl Hall {
     ) -> Result<Self, StoreError> {
         let catalogue = Catalogue::open(&config.state_dir)?;
         let runs = catalogue.runs()?.into_iter().map(|row| (row.run.clone(), row)).collect();
-        let peaks = catalogue.peaks()?;
+        let (peaks, latched) = (catalogue.peaks()?, catalogue.latches()?);
         let config = Arc::new(config);
         let folders = config.clone();
         let writer = Writer::start(catalogue, move |run| folders.folder_of(run));
@@ -102,7 +102,7 @@ impl Hall {
             runs,
             starting: None,
             peaks,
-            interlocks: interlock::Standing::default(),
+            interlocks: interlock::Standing::with(latched),
             next_session: 1,
         };
         Ok(Self {

@@ -29,6 +29,12 @@ pub struct PhaseSpec {
 }
 
 impl PhaseSpec {
+    /// Whether a node takes part.
+    #[must_use]
+    pub fn has(&self, node: &str) -> bool {
+        self.members.binary_search_by(|member| member.as_str().cmp(node)).is_ok()
+    }
+
     /// The load of a member; `None` without heat.
     #[must_use]
     pub fn load_of(&self, node: &str) -> Option<&v1::PhaseLoad> {
@@ -92,7 +98,10 @@ pub(crate) fn ask_power(specs: &mut [PhaseSpec], asked: &Asked) {
 pub fn members_of(selector: &Selector, site: Option<&Site>, nodes: &[String]) -> Vec<String> {
     let mut picked: Vec<String> = match selector {
         Selector::All => nodes.to_vec(),
-        Selector::Nodes(names) => nodes.iter().filter(|n| names.contains(n)).cloned().collect(),
+        Selector::Nodes(names) => {
+            let names: BTreeSet<&String> = names.iter().collect();
+            nodes.iter().filter(|node| names.contains(node)).cloned().collect()
+        }
         Selector::Domain(kind, id) => {
             let hangs_on = |node: &&String| site.is_some_and(|site| hangs_on(site, node, kind, id));
             nodes.iter().filter(hangs_on).cloned().collect()

@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS runs(
   verdict TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,
   folder TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS peaks(node TEXT PRIMARY KEY, watts REAL NOT NULL, run TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS latches(rule TEXT NOT NULL, words TEXT NOT NULL, run TEXT NOT NULL);
 ";
 
 /// All runs of one state directory.
@@ -36,6 +37,16 @@ pub struct RunRow {
     /// 0 while the run goes on.
     pub ended_ns: i64,
     pub folder: String,
+}
+
+/// An interlock that tripped and that nobody resumed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latch {
+    pub rule: String,
+    /// Rule, source and reading, for people.
+    pub words: String,
+    /// The run that it ended or changed.
+    pub run: String,
 }
 
 impl Catalogue {
@@ -113,6 +124,41 @@ impl Catalogue {
             change.commit()
         };
         keep().map_err(|source| self.error(source))
+    }
+
+    /// Trips that nobody resumed, oldest first.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn latches(&self) -> Result<Vec<Latch>, StoreError> {
+        let list = || {
+            let mut query =
+                self.connection.prepare("SELECT rule, words, run FROM latches ORDER BY rowid")?;
+            let latch = |row: &Row<'_>| {
+                Ok(Latch { rule: row.get(0)?, words: row.get(1)?, run: row.get(2)? })
+            };
+            query.query_map([], latch)?.collect::<rusqlite::Result<_>>()
+        };
+        list().map_err(|source| self.error(source))
+    }
+
+    /// Keeps a trip until it is resumed.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn latch(&self, latch: &Latch) -> Result<(), StoreError> {
+        let values = params![latch.rule, latch.words, latch.run];
+        let put = self.connection.execute("INSERT INTO latches VALUES(?1,?2,?3)", values);
+        put.map(drop).map_err(|source| self.error(source))
+    }
+
+    /// Forgets the trips of a rule.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn unlatch(&self, rule: &str) -> Result<(), StoreError> {
+        let gone = self.connection.execute("DELETE FROM latches WHERE rule = ?1", [rule]);
+        gone.map(drop).map_err(|source| self.error(source))
     }
 
     /// One run by its id.

@@ -11,7 +11,7 @@ mod run_file;
 mod seen;
 mod writer;
 
-pub use catalogue::{Catalogue, RunRow};
+pub use catalogue::{Catalogue, Latch, RunRow};
 pub use journal::{JournalEntry, NodeClock, Planned, PlannedDevice};
 pub use run_file::{RunFile, StoredBatch};
 pub use writer::{Durable, StoreError as WriteError, Writer};

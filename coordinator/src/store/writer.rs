@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::run_file::{RunFile, StoredBatch};
-use super::{Catalogue, JournalEntry, RunRow, StoreError as FileError};
+use super::{Catalogue, JournalEntry, Latch, RunRow, StoreError as FileError};
 
 /// One transaction takes at most this many commands, so that an ack is never late by much.
 const GROUP_MAX: usize = 1024;
@@ -55,6 +55,12 @@ enum Command {
     Peaks {
         run: String,
         peaks: Vec<(String, f64)>,
+    },
+    /// A trip that stays until a person resumes it.
+    Latch(Latch),
+    /// A person resumed a rule.
+    Unlatch {
+        rule: String,
     },
     /// Closes the run's file, so that it is whole without a journal beside it.
     Close {
@@ -128,6 +134,16 @@ impl Writer {
     /// Keeps what a run's nodes were measured with.
     pub fn peaks(&self, run: &str, peaks: Vec<(String, f64)>) {
         self.send(Command::Peaks { run: run.to_owned(), peaks });
+    }
+
+    /// Keeps a trip beyond this process' life.
+    pub fn latch(&self, latch: Latch) {
+        self.send(Command::Latch(latch));
+    }
+
+    /// A rule was resumed.
+    pub fn unlatch(&self, rule: &str) {
+        self.send(Command::Unlatch { rule: rule.to_owned() });
     }
 
     /// The receiver hears when everything sent before is committed.
@@ -240,6 +256,17 @@ fn commit_group(
             Command::Peaks { run, peaks } => {
                 if let Err(error) = lines.catalogue.keep_peaks(&run, &peaks) {
                     tracing::error!(%run, %error, "measured watts not kept");
+                }
+            }
+            Command::Latch(latch) => {
+                if let Err(error) = lines.catalogue.latch(&latch) {
+                    tracing::error!(rule = %latch.rule, %error, "trip not kept for a restart");
+                }
+            }
+            Command::Unlatch { rule } => {
+                // It trips again after a restart then: a person resumes it once more.
+                if let Err(error) = lines.catalogue.unlatch(&rule) {
+                    tracing::error!(%rule, %error, "trip not forgotten");
                 }
             }
             Command::Flush { done } => flushes.push(done),

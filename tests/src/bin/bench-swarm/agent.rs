@@ -168,12 +168,13 @@ impl Agent {
     }
 
     async fn live(self, mut inbox: tonic::Streaming<v1::CoordinatorMessage>, channel: Channel) {
+        let telling =
+            tokio::spawn(tell_status(self.swarm.run.subscribe(), self.wire.clone(), self.phase));
         let speaking = tokio::spawn(speak(Speaker {
             swarm: self.swarm.clone(),
             node: self.node.clone(),
             instance: self.instance.clone(),
             clock: self.clock,
-            wire: self.wire.clone(),
             phase: self.phase,
             last_seq: self.last_seq.clone(),
             channel,
@@ -184,6 +185,7 @@ impl Agent {
             }
         }
         speaking.abort();
+        telling.abort();
     }
 
     async fn hear(&self, kind: Told) {
@@ -244,10 +246,33 @@ struct Speaker {
     node: String,
     instance: String,
     clock: FalseClock,
-    wire: mpsc::Sender<v1::AgentMessage>,
     phase: Duration,
     last_seq: Arc<AtomicU64>,
     channel: Channel,
+}
+
+/// Says a status once a second, from the session's beginning on: who is silent for longer than a
+/// lease is lost.
+async fn tell_status(
+    run: watch::Receiver<String>,
+    wire: mpsc::Sender<v1::AgentMessage>,
+    phase: Duration,
+) {
+    tokio::time::sleep(phase).await;
+    let mut beat = tokio::time::interval(SECOND);
+    for count in 0_u64.. {
+        beat.tick().await;
+        let status = v1::Status {
+            run_id: run.borrow().clone(),
+            phase: "idle".to_owned(),
+            power_w: Some(90.0 + (count % 17) as f64),
+            temp_c_max: Some(40.0),
+            ..v1::Status::default()
+        };
+        if wire.send(v1::AgentMessage { kind: Some(Said::Status(status)) }).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn speak(speaker: Speaker) {
@@ -268,8 +293,6 @@ async fn speak(speaker: Speaker) {
     while end.is_some_and(|end| Instant::now() < end) {
         beat.tick().await;
         let seq = speaker.last_seq.fetch_add(1, Ordering::Relaxed) + 1;
-        let status = Said::Status(speaker.status(&run_id, seq));
-        let _ = speaker.wire.send(v1::AgentMessage { kind: Some(status) }).await;
         let batch = speaker.batch(&run_id, seq);
         locked(&on_the_way).insert(seq, Instant::now());
         if batches.send(batch).await.is_err() {
@@ -296,16 +319,6 @@ async fn count_acks(
 }
 
 impl Speaker {
-    fn status(&self, run_id: &str, seq: u64) -> v1::Status {
-        v1::Status {
-            run_id: run_id.to_owned(),
-            phase: "idle".to_owned(),
-            power_w: Some(90.0 + (seq % 17) as f64),
-            temp_c_max: Some(40.0),
-            ..v1::Status::default()
-        }
-    }
-
     /// A batch of the asked length, of samples that change as sensors do.
     fn batch(&self, run_id: &str, seq: u64) -> v1::Batch {
         use prost::Message;
