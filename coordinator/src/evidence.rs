@@ -83,7 +83,11 @@ pub fn parse_documents(
         for phase in &mut plan.phases {
             phase.on = selector.clone();
         }
+        for experiment in &mut plan.experiments {
+            experiment.on = selector.clone();
+        }
     }
+    let plan = plan.expanded(site.as_ref()).map_err(|why| format!("{plan_file}: {why}"))?;
     Ok((plan, site))
 }
 

@@ -1,0 +1,203 @@
+//! From an experiment to its phases.
+
+use std::collections::BTreeMap;
+
+use super::{Codes, Experiment, ExperimentKind, Role, STEPS_MAX, Step};
+use crate::plan::{By, Phase, PhaseKind, Selector};
+use crate::site::{DomainIx, NodeIx, Site};
+
+/// Nodes that are loaded together.
+struct Group {
+    /// Domains that hold just these nodes, the first of the site file first; or the node.
+    ids: Vec<String>,
+    kind: &'static str,
+    nodes: Vec<NodeIx>,
+}
+
+/// Who is loaded in one step.
+struct Loaded {
+    /// What the phase's name says after the experiment's.
+    label: String,
+    role: Role,
+    groups: Vec<String>,
+    nodes: Vec<NodeIx>,
+}
+
+pub(super) fn expand(experiment: &mut Experiment, site: &Site) -> Result<Vec<Phase>, String> {
+    let name = experiment.name.clone();
+    let wrong = |why: String| format!("phase {name}: {why}");
+    let all = site.selected(&experiment.on).map_err(|error| wrong(error.to_string()))?;
+    let loaded = match experiment.kind {
+        ExperimentKind::Isolated => {
+            let groups = groups(experiment, 0, site, &all).map_err(&wrong)?;
+            let mut steps = one_by_one(&groups);
+            steps.push(together(&groups, &all));
+            steps
+        }
+        ExperimentKind::Coupling => {
+            one_by_one(&groups(experiment, 0, site, &all).map_err(&wrong)?)
+        }
+        ExperimentKind::Wiring => {
+            coded(&[groups(experiment, 0, site, &all).map_err(&wrong)?], &all)
+        }
+        ExperimentKind::Halves => {
+            let each = (0..experiment.by.len()).map(|at| groups(experiment, at, site, &all));
+            let kinds: Vec<Vec<Group>> = each.collect::<Result<_, _>>().map_err(&wrong)?;
+            coded(&kinds, &all)
+        }
+        ExperimentKind::FeedCheck => {
+            let groups = groups(experiment, 0, site, &all).map_err(&wrong)?;
+            vec![together(&groups, &all)]
+        }
+    };
+    let phases = phases(experiment, site, loaded);
+    if phases.len() > STEPS_MAX {
+        let (count, words) = (phases.len(), experiment.words());
+        return Err(wrong(format!(
+            "{words} takes {count} steps with the cooling between them: use at most {STEPS_MAX}, \
+             by a kind with fewer domains, or on fewer nodes"
+        )));
+    }
+    Ok(phases)
+}
+
+/// The groups of one kind over the nodes that take part. Domains with the same nodes are one
+/// group: no load can tell them apart.
+fn groups(
+    experiment: &Experiment,
+    at: usize,
+    site: &Site,
+    all: &[NodeIx],
+) -> Result<Vec<Group>, String> {
+    let by = experiment.by.get(at).copied().unwrap_or(By::Node);
+    let By::Domain(kind) = by else {
+        let one = |node: &NodeIx| {
+            let ids = vec![site.node(*node).name.clone()];
+            Group { ids, kind: "node", nodes: vec![*node] }
+        };
+        return least_two(all.iter().map(one).collect(), by);
+    };
+    let mut classes: BTreeMap<Vec<NodeIx>, Vec<DomainIx>> = BTreeMap::new();
+    for domain in site.of_kind(kind) {
+        let members = site.members(domain).iter().copied();
+        let nodes: Vec<NodeIx> = members.filter(|node| all.binary_search(node).is_ok()).collect();
+        if !nodes.is_empty() {
+            classes.entry(nodes).or_default().push(domain);
+        }
+    }
+    let mut groups: Vec<(DomainIx, Group)> = classes
+        .into_iter()
+        .map(|(nodes, domains)| {
+            let ids = domains.iter().map(|domain| site.domain(*domain).id.clone()).collect();
+            (domains[0], Group { ids, kind: kind.word(), nodes })
+        })
+        .collect();
+    groups.sort_by_key(|(first, _)| *first);
+    if let Some(node) = all.iter().find(|node| !groups.iter().any(|(_, g)| g.nodes.contains(node)))
+    {
+        let (node, word) = (&site.node(*node).name, kind.word());
+        return Err(format!("by {word}, and node {node} hangs on no {word}"));
+    }
+    let groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();
+    if experiment.kind == ExperimentKind::FeedCheck { Ok(groups) } else { least_two(groups, by) }
+}
+
+/// One group alone is everything: nothing would be separated.
+fn least_two(groups: Vec<Group>, by: By) -> Result<Vec<Group>, String> {
+    if groups.len() >= 2 {
+        return Ok(groups);
+    }
+    let word = by.word();
+    Err(format!("all of its nodes are on one {word}: take a kind that divides them"))
+}
+
+fn one_by_one(groups: &[Group]) -> Vec<Loaded> {
+    let one = |group: &Group| Loaded {
+        label: format!("{}={}", group.kind, group.ids[0]),
+        role: Role::Some,
+        groups: group.ids.clone(),
+        nodes: group.nodes.clone(),
+    };
+    groups.iter().map(one).collect()
+}
+
+fn together(groups: &[Group], all: &[NodeIx]) -> Loaded {
+    Loaded {
+        label: "together".to_owned(),
+        role: Role::Together,
+        groups: groups.iter().flat_map(|group| group.ids.clone()).collect(),
+        nodes: all.to_vec(),
+    }
+}
+
+/// Groups by the codes of their kind; with two kinds a node is loaded where the codes of both
+/// its groups agree, so that each domain is loaded by a changing part of its nodes.
+fn coded(kinds: &[Vec<Group>], all: &[NodeIx]) -> Vec<Loaded> {
+    let codes = Codes::of(kinds.iter().map(Vec::len).sum());
+    let first: Vec<usize> = kinds
+        .iter()
+        .scan(0, |next, groups| Some(std::mem::replace(next, *next + groups.len())))
+        .collect();
+    let plus = |node: &NodeIx, step: usize| {
+        let signs = kinds.iter().zip(&first).filter_map(|(groups, first)| {
+            let at = groups.iter().position(|group| group.nodes.contains(node))?;
+            Some(codes.is_plus(first + at, step))
+        });
+        signs.fold(true, |both, one| both == one)
+    };
+    let step = |step: usize| {
+        let loaded: Vec<usize> = (0..kinds.iter().map(Vec::len).sum())
+            .filter(|group| codes.is_plus(*group, step))
+            .collect();
+        let groups = kinds.iter().flatten().enumerate();
+        // In the first step every code is plus: all are loaded.
+        let (label, role) = match step {
+            0 => ("together".to_owned(), Role::Together),
+            step => (format!("step-{step}"), Role::Some),
+        };
+        Loaded {
+            label,
+            role,
+            groups: groups
+                .filter(|(at, _)| loaded.contains(at))
+                .flat_map(|(_, group)| group.ids.clone())
+                .collect(),
+            nodes: all.iter().copied().filter(|node| plus(node, step)).collect(),
+        }
+    };
+    (0..codes.steps()).map(step).collect()
+}
+
+fn phases(experiment: &mut Experiment, site: &Site, loaded: Vec<Loaded>) -> Vec<Phase> {
+    let mut phases = Vec::new();
+    let mut steps = Vec::new();
+    let names = |nodes: &[NodeIx]| -> Vec<String> {
+        nodes.iter().map(|node| site.node(*node).name.clone()).collect()
+    };
+    for (at, one) in loaded.into_iter().enumerate() {
+        if experiment.rest_seconds > 0.0 {
+            let phase = format!("{}:rest-{}", experiment.name, at + 1);
+            phases.push(phase_of(experiment, &phase, None));
+            steps.push(Step { phase, role: Role::Rest, groups: Vec::new(), nodes: Vec::new() });
+        }
+        let phase = format!("{}:{}", experiment.name, one.label);
+        let nodes = names(&one.nodes);
+        phases.push(phase_of(experiment, &phase, Some(nodes.clone())));
+        steps.push(Step { phase, role: one.role, groups: one.groups, nodes });
+    }
+    experiment.steps = steps;
+    phases
+}
+
+/// A hold of some nodes, or an idle phase of all.
+fn phase_of(experiment: &Experiment, name: &str, nodes: Option<Vec<String>>) -> Phase {
+    let heats = nodes.is_some();
+    Phase {
+        name: name.to_owned(),
+        kind: if heats { PhaseKind::Hold } else { PhaseKind::Idle },
+        seconds: if heats { experiment.step_seconds } else { experiment.rest_seconds },
+        on: nodes.map_or_else(|| experiment.on.clone(), Selector::Nodes),
+        load: heats.then_some(experiment.load),
+        traffic: None,
+    }
+}
