@@ -12,6 +12,7 @@ mod coverage;
 pub mod cusum;
 mod diagnose;
 pub mod digest;
+mod experiments;
 mod fabric;
 mod gates;
 mod measured;

@@ -11,7 +11,7 @@ mod hadamard;
 use serde::Serialize;
 
 use crate::plan::{By, Phase, PhaseLoad, Selector};
-use crate::site::{DomainKind, Site};
+use crate::site::Site;
 
 pub use hadamard::Codes;
 
@@ -138,11 +138,3 @@ impl Experiment {
     }
 }
 
-/// The word of a kind of groups, and its mend when there are none.
-pub(crate) fn kinds_of(by: &[By]) -> Vec<DomainKind> {
-    let kinds = by.iter().filter_map(|by| match by {
-        By::Node => None,
-        By::Domain(kind) => Some(*kind),
-    });
-    kinds.collect()
-}

@@ -57,7 +57,7 @@ fn finding(case: &Case, site: &Site, group: &Group) -> Finding {
     finding
 }
 
-fn severity(group: &Group, kind: FindingKind) -> Severity {
+pub(crate) fn severity(group: &Group, kind: FindingKind) -> Severity {
     let lost = [Signal::Power, Signal::Clock, Signal::Perf].into_iter().any(|signal| {
         group.moved(signal).is_some_and(|effect| effect.difference <= -CRITICAL_SHARE)
     });
@@ -67,7 +67,7 @@ fn severity(group: &Group, kind: FindingKind) -> Severity {
     if lost || heat || kind == FindingKind::NodeLost { Severity::Critical } else { Severity::Major }
 }
 
-fn effect_of(case: &Case, effect: &GroupEffect) -> Effect {
+pub(crate) fn effect_of(case: &Case, effect: &GroupEffect) -> Effect {
     let signal = effect.signal;
     let (relative, absolute) = if signal.is_relative() {
         let middle = fleet_middle(case, signal);
@@ -112,7 +112,7 @@ fn evidence(case: &Case, group: &Group, doubts: &[Doubt]) -> Vec<String> {
     lines
 }
 
-fn line(effect: &GroupEffect) -> String {
+pub(crate) fn line(effect: &GroupEffect) -> String {
     let signal = effect.signal;
     let difference = effect.difference;
     let much = match signal {
@@ -123,7 +123,7 @@ fn line(effect: &GroupEffect) -> String {
     format!("{} {much} against like nodes elsewhere (robust z {:.1})", signal.metric(), effect.z)
 }
 
-fn words(doubt: Doubt) -> &'static str {
+pub(crate) fn words(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::BelowFloor => "the effect is below its practical floor",
         Doubt::Coverage => "too few of its nodes show it: perhaps a few bad nodes, not their group",
@@ -134,7 +134,7 @@ fn words(doubt: Doubt) -> &'static str {
     }
 }
 
-fn action(kind: FindingKind, suspect: &Suspect) -> String {
+pub(crate) fn action(kind: FindingKind, suspect: &Suspect) -> String {
     let what = format!("{} {}", suspect.kind, suspect.id);
     match kind {
         FindingKind::WeakPower => format!(

@@ -1,0 +1,23 @@
+//! Experiments: what steps that load some nodes and not others say of causes.
+//!
+//! A hold shows who is weak; steps show what the weakness depends on. A limit that several
+//! nodes share is not reached while few of them work, so it goes when they are alone; what a
+//! node has by itself stays. The unit is the node, and each node is compared with itself.
+
+mod company;
+mod narrow;
+mod shared;
+mod study;
+
+use model::finding::Finding;
+
+use crate::case::Case;
+
+pub(crate) use study::{Study, studies};
+
+/// Adds what experiments found, and takes from findings the suspects that they exclude.
+pub(crate) fn testify(case: &Case, findings: &mut Vec<Finding>) {
+    narrow::narrow(case, findings);
+    let mut found = shared::testify(case, findings);
+    findings.append(&mut found);
+}
