@@ -137,4 +137,3 @@ impl Experiment {
         expand::expand(self, site)
     }
 }
-

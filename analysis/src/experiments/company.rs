@@ -11,7 +11,7 @@ use crate::panel::Signal;
 
 /// A domain with at most this share of its members at work is far from its limit: what a
 /// supply of a weak twelfth or a pump of a weak fifth lacks is not missed then.
-const LITTLE: f64 = 0.75;
+pub(crate) const LITTLE: f64 = 0.75;
 /// With this share it carries what it carries when all work.
 const FULL: f64 = 0.99;
 /// Standard error of a median beside that of a mean, for Gaussian values: sqrt(pi / 2).

@@ -13,6 +13,7 @@ use model::finding::Finding;
 
 use crate::case::Case;
 
+pub(crate) use company::LITTLE;
 pub(crate) use study::{Study, studies};
 
 /// Adds what experiments found, and takes from findings the suspects that they exclude.

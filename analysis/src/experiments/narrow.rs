@@ -66,7 +66,8 @@ fn narrow_one(site: &Site, study: &Study, finding: &mut Finding) {
     }
     for (why, names) in reasons {
         let names = list(&names);
-        finding.evidence.push(format!("experiment {} excludes {names}: {why}", study.experiment.name));
+        let line = format!("experiment {} excludes {names}: {why}", study.experiment.name);
+        finding.evidence.insert(0, line);
     }
     finding.suspect = left[0].clone();
     finding.cannot_exclude = left[1..].to_vec();
@@ -113,7 +114,8 @@ fn why_not(
     let metric = signal.metric();
     let words = |remains: Remains, how: &str| {
         let percent = 100.0 * remains.share.clamp(0.0, 1.0);
-        let (nodes, steps) = (plural(remains.nodes as u64, "node"), plural(remains.steps as u64, "step"));
+        let (nodes, steps) =
+            (plural(remains.nodes as u64, "node"), plural(remains.steps as u64, "step"));
         format!("{how} {percent:.0} % of the effect on {metric} stays ({nodes}, {steps})")
     };
     match (stays, goes_in_full, goes) {

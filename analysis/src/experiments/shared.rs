@@ -5,7 +5,7 @@
 //! limit over all groups and signals). A limit of the whole site leaves nobody to compare
 //! with: there every node must say the same, each against itself.
 
-use model::finding::{Finding, Members, Severity, Standing};
+use model::finding::{Finding, FindingKind, Members, Severity, Standing};
 use model::policy::Floors;
 use model::site::{DomainIx, Family, NodeIx, Site};
 
@@ -19,6 +19,8 @@ use crate::panel::{Panel, Signal, Values};
 
 /// Share of all nodes that must change for the worse when the whole site is accused.
 const UNANIMOUS: f64 = 0.9;
+/// Robust z beyond which a signal counts for the pattern.
+const CLEAR_Z: f64 = 3.0;
 /// Fewest nodes of a whole site that may accuse what they all share: by chance alone 2 to the
 /// minus 10, one in a thousand, make ten fair coins fall alike.
 const WITNESSES_LEAST: usize = 10;
@@ -36,7 +38,10 @@ pub(super) fn testify(case: &Case, known: &[Finding]) -> Vec<Finding> {
             let finding = finding(case, site, study, &panel, group);
             let named = |other: &Finding, one: &Finding| {
                 let all = |f: &Finding| {
-                    std::iter::once(&f.suspect).chain(&f.cannot_exclude).cloned().collect::<Vec<_>>()
+                    std::iter::once(&f.suspect)
+                        .chain(&f.cannot_exclude)
+                        .cloned()
+                        .collect::<Vec<_>>()
                 };
                 all(other).iter().any(|suspect| all(one).contains(suspect))
             };
@@ -81,7 +86,8 @@ fn of_all(site: &Site, panel: &Panel, floors: &Floors) -> Option<Group> {
     }
     let effect = |signal: Signal| {
         let i = signal.index();
-        let values: Vec<f64> = nodes.iter().filter_map(|at| panel.nodes[*at].residuals[i]).collect();
+        let values: Vec<f64> =
+            nodes.iter().filter_map(|at| panel.nodes[*at].residuals[i]).collect();
         let difference = median(&values).filter(|_| 2 * values.len() > nodes.len())?;
         let sigma = sigma(&values, difference)?.max(signal.least_sigma());
         let z = signal.bad() * difference / (sigma * 1.2533 / (values.len() as f64).sqrt());
@@ -140,15 +146,22 @@ fn finding(
         class.domains.retain(varied);
     }
     let (kind, blame) = blame::kind(&group);
-    // A limit is one of what is carried: current by supplies, heat by coolant and air.
-    let place_only = |domain: &DomainIx| site.domain(*domain).kind.family() != Family::Network;
-    group.class.domains.retain(place_only);
+    // A limit is one of what is carried: no current by coolant, and no heat by a supply, where
+    // it is the coolant or air itself that comes warmer.
+    let warm = group.moved(Signal::Supply).is_some_and(|effect| effect.z >= CLEAR_Z);
+    let carries = |domain: &DomainIx| match site.domain(*domain).kind.family() {
+        Family::Power => kind != FindingKind::WeakCooling || !warm,
+        Family::Cooling => kind != FindingKind::WeakPower,
+        Family::Place | Family::Network => true,
+    };
+    if group.class.domains.iter().any(carries) {
+        group.class.domains.retain(carries);
+    }
     if group.class.domains.is_empty() && group.outside > 0 {
         return None;
     }
     let (suspect, rivals) = blame::suspects(site, &group, kind);
-    let standing =
-        if group.doubts.is_empty() { Standing::Confirmed } else { Standing::Watch };
+    let standing = if group.doubts.is_empty() { Standing::Confirmed } else { Standing::Watch };
     let severity = match building::severity(&group, kind) {
         Severity::Minor => Severity::Major,
         severity => severity,
@@ -168,7 +181,9 @@ fn finding(
     finding.action = building::action(kind, &finding.suspect);
     finding.cannot_exclude = rivals;
     finding.next_experiment = Some(match finding.cannot_exclude.is_empty() {
-        true => format!("mend {} {}, then repeat this plan", finding.suspect.kind, finding.suspect.id),
+        true => {
+            format!("mend {} {}, then repeat this plan", finding.suspect.kind, finding.suspect.id)
+        }
         false => "a phase of kind halves over the kinds that are suspected, then their meters \
                   in a phase of kind wiring"
             .to_owned(),
@@ -179,7 +194,7 @@ fn finding(
 fn evidence(study: &Study, panel: &Panel, group: &Group) -> Vec<String> {
     let name = &study.experiment.name;
     let mut lines = vec![format!(
-        "experiment {name}: {} of {} nodes are worse with all at work than in company of fewer",
+        "experiment {name}: {} of {} are worse with all at work than in company of fewer",
         group.hits.len(),
         plural(group.class.nodes.len() as u64, "node"),
     )];
@@ -194,7 +209,10 @@ fn evidence(study: &Study, panel: &Panel, group: &Group) -> Vec<String> {
             "every node says the same of itself: by chance alone once in {:.0e} runs",
             1.0 / group.p_value
         ),
-        _ => format!("chance gives so much to some group in {:.2} % of shuffles", 100.0 * group.q_value),
+        _ => format!(
+            "chance gives so much to some group in {:.2} % of shuffles",
+            100.0 * group.q_value
+        ),
     });
     lines.extend(
         group.doubts.iter().map(|doubt| format!("not confirmed: {}", building::words(*doubt))),

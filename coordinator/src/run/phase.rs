@@ -106,7 +106,10 @@ pub(crate) fn ask_power(specs: &mut [PhaseSpec], asked: &Asked) {
 pub fn members_of(selector: &Selector, site: Option<&Site>, nodes: &[String]) -> Vec<String> {
     let mut picked: Vec<String> = match selector {
         Selector::All => nodes.to_vec(),
-        Selector::Nodes(names) => nodes.iter().filter(|n| names.contains(n)).cloned().collect(),
+        Selector::Nodes(names) => {
+            let names: BTreeSet<&String> = names.iter().collect();
+            nodes.iter().filter(|node| names.contains(node)).cloned().collect()
+        }
         Selector::Domain(kind, id) => {
             let hangs_on = |node: &&String| site.is_some_and(|site| hangs_on(site, node, kind, id));
             nodes.iter().filter(hangs_on).cloned().collect()

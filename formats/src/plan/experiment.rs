@@ -10,8 +10,7 @@ use super::phase::{self, SECONDS_MAX};
 use super::{check_name, mend_word, selector};
 use crate::document::{At, Table};
 
-const KEYS: [&str; 8] =
-    ["name", "kind", "by", "over", "seconds", "rest_seconds", "on", "load"];
+const KEYS: [&str; 8] = ["name", "kind", "by", "over", "seconds", "rest_seconds", "on", "load"];
 /// Most kinds of domains of one experiment of halves: with three, too few nodes would share
 /// the same three to say anything of them.
 const OVER_MOST: usize = 2;
@@ -30,7 +29,8 @@ pub(super) fn experiment(
     let fits: Vec<&str> = KEYS.into_iter().filter(|key| fits(kind, key)).collect();
     table.only(&KEYS);
     for key in KEYS.into_iter().filter(|key| table.has(key) && !fits.contains(key)) {
-        let what = format!("key \"{key}\" does not belong to an experiment of kind \"{}\"", kind.word());
+        let what =
+            format!("key \"{key}\" does not belong to an experiment of kind \"{}\"", kind.word());
         table.wrong(key, what, format!("remove it; it takes {}", fits.join(", ")));
     }
     let name = table.text("name");

@@ -1,6 +1,6 @@
 //! From an experiment to its phases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Codes, Experiment, ExperimentKind, Role, STEPS_MAX, Step};
 use crate::plan::{By, Phase, PhaseKind, Selector};
@@ -34,9 +34,7 @@ pub(super) fn expand(experiment: &mut Experiment, site: &Site) -> Result<Vec<Pha
             steps.push(together(&groups, &all));
             steps
         }
-        ExperimentKind::Coupling => {
-            one_by_one(&groups(experiment, 0, site, &all).map_err(&wrong)?)
-        }
+        ExperimentKind::Coupling => one_by_one(&groups(experiment, 0, site, &all).map_err(&wrong)?),
         ExperimentKind::Wiring => {
             coded(&[groups(experiment, 0, site, &all).map_err(&wrong)?], &all)
         }
@@ -93,8 +91,9 @@ fn groups(
         })
         .collect();
     groups.sort_by_key(|(first, _)| *first);
-    if let Some(node) = all.iter().find(|node| !groups.iter().any(|(_, g)| g.nodes.contains(node)))
-    {
+    let placed: BTreeSet<NodeIx> =
+        groups.iter().flat_map(|(_, group)| group.nodes.iter().copied()).collect();
+    if let Some(node) = all.iter().find(|node| !placed.contains(node)) {
         let (node, word) = (&site.node(*node).name, kind.word());
         return Err(format!("by {word}, and node {node} hangs on no {word}"));
     }
@@ -138,12 +137,16 @@ fn coded(kinds: &[Vec<Group>], all: &[NodeIx]) -> Vec<Loaded> {
         .iter()
         .scan(0, |next, groups| Some(std::mem::replace(next, *next + groups.len())))
         .collect();
+    // Of each kind, the code of each node: that of its first group (feeds A and B: of A).
+    let code_of = |(groups, first): (&Vec<Group>, &usize)| -> BTreeMap<NodeIx, usize> {
+        let each = groups.iter().enumerate().rev();
+        each.flat_map(|(at, group)| group.nodes.iter().map(move |node| (*node, first + at)))
+            .collect()
+    };
+    let code_of: Vec<BTreeMap<NodeIx, usize>> = kinds.iter().zip(&first).map(code_of).collect();
     let plus = |node: &NodeIx, step: usize| {
-        let signs = kinds.iter().zip(&first).filter_map(|(groups, first)| {
-            let at = groups.iter().position(|group| group.nodes.contains(node))?;
-            Some(codes.is_plus(first + at, step))
-        });
-        signs.fold(true, |both, one| both == one)
+        let own = code_of.iter().filter_map(|of_kind| of_kind.get(node));
+        own.fold(true, |both, code| both == codes.is_plus(*code, step))
     };
     let step = |step: usize| {
         let loaded: Vec<usize> = (0..kinds.iter().map(Vec::len).sum())
