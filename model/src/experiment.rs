@@ -82,8 +82,19 @@ pub struct Experiment {
     pub load: PhaseLoad,
     /// How many of the plan's ordinary phases run before it.
     pub after_phases: usize,
+    /// In the site's order, kind by kind; empty until the plan was expanded.
+    pub groups: Vec<Group>,
     /// In the order in which they run; empty until the plan was expanded.
     pub steps: Vec<Step>,
+}
+
+/// Nodes that are always loaded alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Domains that hold just these nodes, the first of the site file first; or the node.
+    pub ids: Vec<String>,
+    /// In the site's order.
+    pub nodes: Vec<String>,
 }
 
 /// One phase of an expanded experiment.
@@ -120,6 +131,14 @@ impl Experiment {
     #[must_use]
     pub fn step(&self, phase: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.phase == phase)
+    }
+
+    /// The codes that its groups follow. Wiring has twice as many as groups: what the unused
+    /// ones give is noise.
+    #[must_use]
+    pub fn codes(&self, groups: usize) -> Codes {
+        let twice = self.kind == ExperimentKind::Wiring;
+        Codes::of(if twice { 2 * groups } else { groups })
     }
 
     /// The same as a person would type it.

@@ -46,7 +46,7 @@ fn example(name: &str) -> String {
 fn an_isolated_plan_runs_its_steps_one_after_another_and_is_ready() {
     let bank = Bank::with_agents(3);
     let site = bank.write("site.toml", SITE);
-    let (mut run, _watch, id) = bank.begin_with(ISOLATED, &["--site", &site, "--json"]);
+    let (mut run, _watch, id) = bank.begin_with(ISOLATED, &["--site", &site]);
     let done = run.finish(RUN_PATIENCE);
     assert_eq!(done.code, Some(0), "{done:?}");
     let report: Value = serde_json::from_str(&done.stdout).unwrap();

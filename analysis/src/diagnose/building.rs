@@ -6,6 +6,7 @@ use model::site::{DomainKind, Family, Site};
 use crate::attribute::{Doubt, Group, GroupEffect, blame};
 use crate::case::{Case, list};
 use crate::diagnose::{draft, load_spread};
+use crate::experiments::advice;
 use crate::panel::Signal;
 
 /// A loss of work or power beyond this share is critical: the hall can't do its job.
@@ -165,24 +166,32 @@ fn experiment(site: &Site, suspect: &Suspect, rivals: &[Suspect], doubts: &[Doub
     let own = family(suspect);
     let rival = rivals.iter().find(|rival| family(rival) != own).or_else(|| rivals.first());
     let Some(rival) = rival else {
-        return format!(
-            "load {} {} alone, then everything but it: the effect must stay, then go",
-            suspect.kind, suspect.id
-        );
+        return match advice::in_part(site, suspect) {
+            Some(phase) => format!(
+                "{phase}: an effect that goes with part of the load is a limit of {} {}, one \
+                 that stays is what its nodes have alone",
+                suspect.kind, suspect.id
+            ),
+            None => format!(
+                "load {} {} alone, then everything but it: the effect must stay, then go",
+                suspect.kind, suspect.id
+            ),
+        };
     };
     let pair = format!("{} {} from {} {}", suspect.kind, suspect.id, rival.kind, rival.id);
     let members = |suspect: &Suspect| site.domain_ix(&suspect.id).map(|ix| site.members(ix));
-    if members(suspect) != members(rival) {
-        return format!("to tell {pair}: load only the nodes that are in one of the two");
+    if members(suspect) != members(rival) && suspect.kind != rival.kind {
+        let (a, b) = (&suspect.kind, &rival.kind);
+        return format!(
+            "to tell {pair}: a phase with kind = \"halves\", over = [\"{a}\", \"{b}\"]"
+        );
     }
     match (own, family(rival)) {
-        (Some(Family::Power), Some(Family::Power)) => {
-            format!("to tell {pair}: move one node's cord to a sound supply, repeat")
-        }
-        (Some(Family::Power), _) | (_, Some(Family::Power)) => format!(
-            "to tell {pair}: feed half of the nodes from another supply, or read meters of both"
-        ),
-        _ => format!("to tell {pair}: load half of its nodes, then the other half, then all"),
+        (Some(Family::Power), Some(Family::Power)) => format!("to tell {pair}: {}", advice::FEEDS),
+        _ => match advice::in_part(site, suspect) {
+            Some(phase) => format!("to tell {pair}: {phase}"),
+            None => format!("to tell {pair}: load half of its nodes, then the other, then all"),
+        },
     }
 }
 

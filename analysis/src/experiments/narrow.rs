@@ -8,6 +8,7 @@
 use model::finding::{Finding, FindingKind, Suspect};
 use model::site::{DomainIx, DomainKind, Family, NodeIx, Site};
 
+use super::advice;
 use super::company::{Company, Remains, company, remains};
 use super::study::{StepSeen, Study};
 use crate::case::{Case, list, plural};
@@ -139,9 +140,7 @@ fn next(site: &Site, finding: &Finding) -> String {
     };
     let pair = format!("{} {} from {} {}", suspect.kind, suspect.id, rival.kind, rival.id);
     match (side(suspect), side(rival)) {
-        (Some(a), Some(b)) if a != b => format!(
-            "to tell {pair}: a phase of kind feed_check by feed, then a witnessed pull of one feed"
-        ),
-        _ => format!("to tell {pair}: read meters of both in a phase of kind wiring"),
+        (Some(a), Some(b)) if a != b => format!("to tell {pair}: {}", advice::FEEDS),
+        _ => format!("to tell {pair}: {}", advice::meters(&suspect.kind)),
     }
 }

@@ -9,6 +9,7 @@ use model::finding::{Finding, FindingKind, Members, Severity, Standing};
 use model::policy::Floors;
 use model::site::{DomainIx, Family, NodeIx, Site};
 
+use super::advice;
 use super::company::{Company, company};
 use super::study::Study;
 use crate::attribute::{self, Class, Group, GroupEffect, blame};
@@ -184,9 +185,8 @@ fn finding(
         true => {
             format!("mend {} {}, then repeat this plan", finding.suspect.kind, finding.suspect.id)
         }
-        false => "a phase of kind halves over the kinds that are suspected, then their meters \
-                  in a phase of kind wiring"
-            .to_owned(),
+        false => advice::in_part(site, &finding.suspect)
+            .unwrap_or_else(|| advice::meters(&finding.suspect.kind)),
     });
     Some(finding)
 }

@@ -13,6 +13,8 @@ use crate::panel::{self, Panel, Signal, Values};
 #[derive(Debug, Clone)]
 pub(crate) struct Study {
     pub(crate) experiment: Experiment,
+    /// Names and nodes of each group.
+    pub(crate) groups: Vec<(Vec<String>, BTreeSet<NodeIx>)>,
     /// In the order in which they ran.
     pub(crate) steps: Vec<StepSeen>,
 }
@@ -54,7 +56,13 @@ pub(crate) fn studies(plan: &Plan, site: &Site, panel: &Panel, seen: &Seen) -> V
                     .collect(),
             }
         });
-        Study { experiment: experiment.clone(), steps: steps.collect() }
+        let nodes = |names: &[String]| names.iter().filter_map(|name| site.node_ix(name)).collect();
+        let groups = experiment.groups.iter();
+        Study {
+            experiment: experiment.clone(),
+            steps: steps.collect(),
+            groups: groups.map(|group| (group.ids.clone(), nodes(&group.nodes))).collect(),
+        }
     };
     plan.experiments.iter().map(study).collect()
 }

@@ -61,6 +61,7 @@ pub(super) fn experiment(
         on: on?,
         load,
         after_phases,
+        groups: Vec::new(),
         steps: Vec::new(),
     })
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Codes, Experiment, ExperimentKind, Role, STEPS_MAX, Step};
+use super::{Experiment, ExperimentKind, Group, Role, STEPS_MAX, Step};
 use crate::plan::{By, Phase, PhaseKind, Selector};
 use crate::site::{DomainIx, NodeIx, Site};
 
 /// Nodes that are loaded together.
-struct Group {
+struct Set {
     /// Domains that hold just these nodes, the first of the site file first; or the node.
     ids: Vec<String>,
     kind: &'static str,
@@ -27,28 +27,25 @@ pub(super) fn expand(experiment: &mut Experiment, site: &Site) -> Result<Vec<Pha
     let name = experiment.name.clone();
     let wrong = |why: String| format!("phase {name}: {why}");
     let all = site.selected(&experiment.on).map_err(|error| wrong(error.to_string()))?;
+    let each = (0..experiment.by.len()).map(|at| groups(experiment, at, site, &all));
+    let kinds: Vec<Vec<Set>> = each.collect::<Result<_, _>>().map_err(&wrong)?;
+    let names = |nodes: &[NodeIx]| -> Vec<String> {
+        nodes.iter().map(|node| site.node(*node).name.clone()).collect()
+    };
+    let group = |set: &Set| Group { ids: set.ids.clone(), nodes: names(&set.nodes) };
+    experiment.groups = kinds.iter().flatten().map(group).collect();
+    let first = kinds.first().map(Vec::as_slice).unwrap_or_default();
     let loaded = match experiment.kind {
         ExperimentKind::Isolated => {
-            let groups = groups(experiment, 0, site, &all).map_err(&wrong)?;
-            let mut steps = one_by_one(&groups);
-            steps.push(together(&groups, &all));
+            let mut steps = one_by_one(first);
+            steps.push(together(first, &all));
             steps
         }
-        ExperimentKind::Coupling => one_by_one(&groups(experiment, 0, site, &all).map_err(&wrong)?),
-        ExperimentKind::Wiring => {
-            coded(&[groups(experiment, 0, site, &all).map_err(&wrong)?], &all)
-        }
-        ExperimentKind::Halves => {
-            let each = (0..experiment.by.len()).map(|at| groups(experiment, at, site, &all));
-            let kinds: Vec<Vec<Group>> = each.collect::<Result<_, _>>().map_err(&wrong)?;
-            coded(&kinds, &all)
-        }
-        ExperimentKind::FeedCheck => {
-            let groups = groups(experiment, 0, site, &all).map_err(&wrong)?;
-            vec![together(&groups, &all)]
-        }
+        ExperimentKind::Coupling => one_by_one(first),
+        ExperimentKind::Wiring | ExperimentKind::Halves => coded(experiment, &kinds, &all),
+        ExperimentKind::FeedCheck => vec![together(first, &all)],
     };
-    let phases = phases(experiment, site, loaded);
+    let phases = phases(experiment, loaded, &names);
     if phases.len() > STEPS_MAX {
         let (count, words) = (phases.len(), experiment.words());
         return Err(wrong(format!(
@@ -66,12 +63,12 @@ fn groups(
     at: usize,
     site: &Site,
     all: &[NodeIx],
-) -> Result<Vec<Group>, String> {
+) -> Result<Vec<Set>, String> {
     let by = experiment.by.get(at).copied().unwrap_or(By::Node);
     let By::Domain(kind) = by else {
         let one = |node: &NodeIx| {
             let ids = vec![site.node(*node).name.clone()];
-            Group { ids, kind: "node", nodes: vec![*node] }
+            Set { ids, kind: "node", nodes: vec![*node] }
         };
         return least_two(all.iter().map(one).collect(), by);
     };
@@ -83,11 +80,11 @@ fn groups(
             classes.entry(nodes).or_default().push(domain);
         }
     }
-    let mut groups: Vec<(DomainIx, Group)> = classes
+    let mut groups: Vec<(DomainIx, Set)> = classes
         .into_iter()
         .map(|(nodes, domains)| {
             let ids = domains.iter().map(|domain| site.domain(*domain).id.clone()).collect();
-            (domains[0], Group { ids, kind: kind.word(), nodes })
+            (domains[0], Set { ids, kind: kind.word(), nodes })
         })
         .collect();
     groups.sort_by_key(|(first, _)| *first);
@@ -97,12 +94,12 @@ fn groups(
         let (node, word) = (&site.node(*node).name, kind.word());
         return Err(format!("by {word}, and node {node} hangs on no {word}"));
     }
-    let groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();
+    let groups: Vec<Set> = groups.into_iter().map(|(_, group)| group).collect();
     if experiment.kind == ExperimentKind::FeedCheck { Ok(groups) } else { least_two(groups, by) }
 }
 
 /// One group alone is everything: nothing would be separated.
-fn least_two(groups: Vec<Group>, by: By) -> Result<Vec<Group>, String> {
+fn least_two(groups: Vec<Set>, by: By) -> Result<Vec<Set>, String> {
     if groups.len() >= 2 {
         return Ok(groups);
     }
@@ -110,8 +107,8 @@ fn least_two(groups: Vec<Group>, by: By) -> Result<Vec<Group>, String> {
     Err(format!("all of its nodes are on one {word}: take a kind that divides them"))
 }
 
-fn one_by_one(groups: &[Group]) -> Vec<Loaded> {
-    let one = |group: &Group| Loaded {
+fn one_by_one(groups: &[Set]) -> Vec<Loaded> {
+    let one = |group: &Set| Loaded {
         label: format!("{}={}", group.kind, group.ids[0]),
         role: Role::Some,
         groups: group.ids.clone(),
@@ -120,7 +117,7 @@ fn one_by_one(groups: &[Group]) -> Vec<Loaded> {
     groups.iter().map(one).collect()
 }
 
-fn together(groups: &[Group], all: &[NodeIx]) -> Loaded {
+fn together(groups: &[Set], all: &[NodeIx]) -> Loaded {
     Loaded {
         label: "together".to_owned(),
         role: Role::Together,
@@ -131,14 +128,14 @@ fn together(groups: &[Group], all: &[NodeIx]) -> Loaded {
 
 /// Groups by the codes of their kind; with two kinds a node is loaded where the codes of both
 /// its groups agree, so that each domain is loaded by a changing part of its nodes.
-fn coded(kinds: &[Vec<Group>], all: &[NodeIx]) -> Vec<Loaded> {
-    let codes = Codes::of(kinds.iter().map(Vec::len).sum());
+fn coded(experiment: &Experiment, kinds: &[Vec<Set>], all: &[NodeIx]) -> Vec<Loaded> {
+    let codes = experiment.codes(kinds.iter().map(Vec::len).sum());
     let first: Vec<usize> = kinds
         .iter()
         .scan(0, |next, groups| Some(std::mem::replace(next, *next + groups.len())))
         .collect();
     // Of each kind, the code of each node: that of its first group (feeds A and B: of A).
-    let code_of = |(groups, first): (&Vec<Group>, &usize)| -> BTreeMap<NodeIx, usize> {
+    let code_of = |(groups, first): (&Vec<Set>, &usize)| -> BTreeMap<NodeIx, usize> {
         let each = groups.iter().enumerate().rev();
         each.flat_map(|(at, group)| group.nodes.iter().map(move |node| (*node, first + at)))
             .collect()
@@ -171,12 +168,12 @@ fn coded(kinds: &[Vec<Group>], all: &[NodeIx]) -> Vec<Loaded> {
     (0..codes.steps()).map(step).collect()
 }
 
-fn phases(experiment: &mut Experiment, site: &Site, loaded: Vec<Loaded>) -> Vec<Phase> {
+/// Names of nodes.
+type Names<'a> = &'a dyn Fn(&[NodeIx]) -> Vec<String>;
+
+fn phases(experiment: &mut Experiment, loaded: Vec<Loaded>, names: Names<'_>) -> Vec<Phase> {
     let mut phases = Vec::new();
     let mut steps = Vec::new();
-    let names = |nodes: &[NodeIx]| -> Vec<String> {
-        nodes.iter().map(|node| site.node(*node).name.clone()).collect()
-    };
     for (at, one) in loaded.into_iter().enumerate() {
         if experiment.rest_seconds > 0.0 {
             let phase = format!("{}:rest-{}", experiment.name, at + 1);
