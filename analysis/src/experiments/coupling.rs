@@ -76,7 +76,9 @@ pub(super) fn testify(case: &Case) -> Vec<Finding> {
                 let (by, z) = (entry.rise_k - usual, (entry.rise_k - usual) / spread);
                 if by >= floor && z >= BEYOND {
                     let suspect = pair(entry);
-                    found.entry(suspect).or_insert_with(|| finding(case, site, entry, (usual, z)));
+                    found
+                        .entry(suspect)
+                        .or_insert_with(|| finding(case, site, (study, entry), (usual, z)));
                 }
             }
         }
@@ -136,8 +138,8 @@ fn pair(entry: &Entry) -> Suspect {
     Suspect::new("cut", format!("{}>{}", name(entry.step), name(entry.victim)))
 }
 
-/// What both groups hang on without the whole site doing so: a coupling that is drawn.
-fn drawn(site: &Site, entry: &Entry) -> Vec<String> {
+/// What both groups hang on without all others doing so: a coupling that is drawn.
+fn drawn(site: &Site, study: &Study, entry: &Entry) -> Vec<String> {
     let shares = |node: &NodeIx| site.ancestors(*node).iter().copied();
     let of_source: std::collections::BTreeSet<_> =
         entry.step.loaded.iter().flat_map(shares).collect();
@@ -146,16 +148,25 @@ fn drawn(site: &Site, entry: &Entry) -> Vec<String> {
     let carries = |ix: &&_| {
         let domain = site.domain(**ix);
         let heat = matches!(domain.kind.family(), Family::Cooling | Family::Place);
-        heat && domain.kind != DomainKind::Row && site.members(**ix).len() < site.nodes().len()
+        let holds = |(_, nodes): &(_, std::collections::BTreeSet<NodeIx>)| {
+            site.members(**ix).iter().any(|node| nodes.contains(node))
+        };
+        heat && domain.kind != DomainKind::Row && !study.groups.iter().all(holds)
     };
     let both = of_source.intersection(&of_victim).filter(carries);
     both.map(|ix| format!("{} {}", site.domain(*ix).kind.word(), site.domain(*ix).id)).collect()
 }
 
-fn finding(case: &Case, site: &Site, entry: &Entry, (usual, z): (f64, f64)) -> Finding {
-    let drawn = drawn(site, entry);
+fn finding(
+    case: &Case,
+    site: &Site,
+    (study, entry): (&Study, &Entry),
+    (usual, z): (f64, f64),
+) -> Finding {
+    let drawn = drawn(site, study, entry);
     let (from, to) = (name(entry.step), name(entry.victim));
-    let severity = if drawn.is_empty() { Severity::Major } else { Severity::Minor };
+    let warm = entry.rise_k - usual >= case.policy.floors.temp_k;
+    let severity = if drawn.is_empty() && warm { Severity::Major } else { Severity::Minor };
     let kind = FindingKind::WeakCooling;
     let mut finding = draft(kind, Blame::Facility, (Standing::Confirmed, severity), pair(entry));
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -32,9 +32,12 @@ pub(super) fn expand(experiment: &mut Experiment, site: &Site) -> Result<Vec<Pha
     let names = |nodes: &[NodeIx]| -> Vec<String> {
         nodes.iter().map(|node| site.node(*node).name.clone()).collect()
     };
+    if experiment.kind == ExperimentKind::FeedCheck {
+        feeds(experiment, site, first_of(&kinds), &all).map_err(&wrong)?;
+    }
     let group = |set: &Set| Group { ids: set.ids.clone(), nodes: names(&set.nodes) };
     experiment.groups = kinds.iter().flatten().map(group).collect();
-    let first = kinds.first().map(Vec::as_slice).unwrap_or_default();
+    let first = first_of(&kinds);
     let loaded = match experiment.kind {
         ExperimentKind::Isolated => {
             let mut steps = one_by_one(first);
@@ -54,6 +57,52 @@ pub(super) fn expand(experiment: &mut Experiment, site: &Site) -> Result<Vec<Pha
         )));
     }
     Ok(phases)
+}
+
+fn first_of(kinds: &[Vec<Set>]) -> &[Set] {
+    kinds.first().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether each feed may carry alone what both carry now: only then may one be pulled.
+fn feeds(
+    experiment: &Experiment,
+    site: &Site,
+    feeds: &[Set],
+    all: &[NodeIx],
+) -> Result<(), String> {
+    let ids = feeds.iter().flat_map(|set| set.ids.iter().map(move |id| (id, &set.nodes)));
+    let ids: Vec<(&String, &Vec<NodeIx>)> = ids.collect();
+    let single = |node: &&NodeIx| ids.iter().filter(|(_, nodes)| nodes.contains(node)).count() < 2;
+    if let Some(node) = all.iter().find(single) {
+        let node = &site.node(*node).name;
+        return Err(format!("node {node} has one feed: it would be lost; leave it out with on ="));
+    }
+    // With watts of each device the level is not known before: all of it then.
+    let share = experiment.load.target.map_or(experiment.load.percent / 100.0, |_| 1.0);
+    for (id, nodes) in ids {
+        let limit = site.domain_ix(id).and_then(|ix| site.domain(ix).budget_kw());
+        let Some(limit) = limit else {
+            return Err(format!(
+                "feed {id} has no rating_kw and no budget_kw: say what it may give"
+            ));
+        };
+        let mut full = 0.0;
+        for node in nodes {
+            let node = site.node(*node);
+            let Some(kw) = node.max_kw else {
+                return Err(format!("node {} has no max_kw: say what it draws", node.name));
+            };
+            full += kw;
+        }
+        if full * share > limit {
+            let (asked, most) = (full * share, (100.0 * limit / full).floor());
+            return Err(format!(
+                "feed {id} may give {limit:.1} kW and would carry {asked:.1} kW alone: use \
+                 load = {{ percent = {most:.0} }} or less"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The groups of one kind over the nodes that take part. Domains with the same nodes are one
