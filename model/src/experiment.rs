@@ -156,3 +156,6 @@ impl Experiment {
         expand::expand(self, site)
     }
 }
+
+#[cfg(test)]
+mod tests;
