@@ -143,6 +143,27 @@ fn a_limit_that_all_share_shows_in_company_and_a_bad_node_stays_bad_alone() {
 }
 
 #[test]
+fn coupling_prints_its_matrix_and_wiring_names_two_swapped_meters() {
+    let bank = Bank::new();
+    let site = example("three-pods.toml");
+    let printed = |phase: &str, fault: &str| {
+        let head = "schema = 1\nname = \"e\"\nrequires = [\"power\"]\n[[phase]]\n";
+        let plan = bank.write("printed.toml", &format!("{head}{phase}\n"));
+        let arguments = ["rehearse", &site, "--plan", &plan, "--fault", fault];
+        let done = bank.loadbank(&arguments).finish(RUN_PATIENCE);
+        assert!(done.stdout.lines().all(|line| line.chars().count() <= 80), "{done:?}");
+        done.stdout
+    };
+    let coupling =
+        printed("kind = \"coupling\"\nby = \"loop\"\nseconds = 200", "shared_header:loop-1>loop-3");
+    assert!(coupling.contains("weak_cooling  cut loop-1>loop-3  (major, confirmed)"), "{coupling}");
+    assert!(coupling.contains("in mK for each kW of the column's load"), "{coupling}");
+    let wiring =
+        printed("kind = \"wiring\"\nby = \"pdu\"\nseconds = 60", "swapped_meters:pdu-a2>pdu-a4");
+    assert!(wiring.contains("the records of pdu-a2 and pdu-a4 are swapped"), "{wiring}");
+}
+
+#[test]
 fn an_experiment_that_does_not_fit_is_refused_with_the_mend() {
     let bank = Bank::new();
     let site = example("three-pods.toml");
