@@ -78,8 +78,8 @@ fn fits(kind: ExperimentKind, key: &str) -> bool {
 /// Reports names that two phases have, of whatever kind.
 pub(super) fn names_differ(tables: &[Table<'_, '_>], experiments: &[Option<Experiment>]) {
     let mut taken = BTreeSet::new();
-    let of_experiments = experiments.iter().flatten().map(|experiment| &experiment.name);
-    let twice = of_experiments.filter(|name| !taken.insert((*name).clone())).next().cloned();
+    let mut of_experiments = experiments.iter().flatten().map(|experiment| &experiment.name);
+    let twice = of_experiments.find(|name| !taken.insert((*name).clone())).cloned();
     let typed = tables.iter().filter(|table| kind_of(table).is_none());
     let mut typed = typed.filter_map(|table| Some((table, table.text("name")?)));
     let clash = typed.find(|(_, name)| taken.contains(name));
@@ -88,7 +88,7 @@ pub(super) fn names_differ(tables: &[Table<'_, '_>], experiments: &[Option<Exper
         table.wrong("name", what, "an experiment has that name already");
     }
     let unnamed = |table: &&Table<'_, '_>| kind_of(table).is_some();
-    if let (Some(name), Some(table)) = (twice, tables.iter().filter(unnamed).next_back()) {
+    if let (Some(name), Some(table)) = (twice, tables.iter().rfind(unnamed)) {
         let what = format!("two experiments are named \"{}\"", name.escape_debug());
         table.wrong("kind", what, "give each a name of its own: name = \"isolated-racks\"");
     }
