@@ -16,6 +16,7 @@ use crate::digest::device::DeviceEvidence;
 use crate::digest::events::{EventGroup, EventKey};
 use crate::digest::fabric::{LatencyEvidence, LatencyKey, Pair};
 use crate::digest::{Evidence, Seen};
+use crate::experiments::{self, Study};
 use crate::meters::Building;
 use crate::panel::Panel;
 
@@ -33,6 +34,8 @@ pub(crate) struct Case<'a> {
     pub(crate) attribution: Option<&'a Attribution>,
     /// `None` without a site or without a meter.
     pub(crate) building: Option<&'a Building>,
+    /// What the plan's experiments showed, in the plan's order; none without a site.
+    pub(crate) studies: &'a [Study],
 }
 
 /// What is worked out once and shown to every witness.
@@ -40,6 +43,7 @@ pub(crate) struct Workings {
     panel: Panel,
     attribution: Option<Attribution>,
     building: Option<Building>,
+    studies: Vec<Study>,
 }
 
 impl Workings {
@@ -49,7 +53,11 @@ impl Workings {
             .site
             .map(|site| attribute::attribute(site, &panel, &terms.policy.floors, terms.plan.seed));
         let building = terms.site.and_then(|site| Building::of(site, &evidence.seen));
-        Self { panel, attribution, building }
+        let studies = match terms.site {
+            Some(site) => experiments::studies(terms.plan, site, &panel, &evidence.seen),
+            None => Vec::new(),
+        };
+        Self { panel, attribution, building, studies }
     }
 }
 
@@ -59,7 +67,8 @@ impl<'a> Case<'a> {
         let (panel, attribution) = (&workings.panel, workings.attribution.as_ref());
         let (facts, seen) = (&evidence.facts, &evidence.seen);
         let building = workings.building.as_ref();
-        Self { plan, site, policy, facts, seen, panel, attribution, building }
+        let studies = workings.studies.as_slice();
+        Self { plan, site, policy, facts, seen, panel, attribution, building, studies }
     }
 
     /// Whether somebody vouches that devices were asked for the same load: our own agents

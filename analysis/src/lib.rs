@@ -12,6 +12,7 @@ mod coverage;
 pub mod cusum;
 mod diagnose;
 pub mod digest;
+mod experiments;
 mod fabric;
 mod gates;
 mod measured;
@@ -52,7 +53,7 @@ pub struct Terms<'a> {
 /// let plan = Plan {
 ///     name: "soak".to_owned(), requires: BTreeSet::new(), seed: 1,
 ///     limits: Default::default(), least_seconds: 0.0, least_rating_percent: None,
-///     phases: Vec::new(),
+///     phases: Vec::new(), experiments: Vec::new(),
 /// };
 /// let evidence = analysis::Digest::new(&plan).finish(RunFacts::default());
 /// let terms = analysis::Terms { plan: &plan, site: None, policy: &Policy::default() };

@@ -58,6 +58,7 @@ pub fn implied_plan(seen: &Seen) -> Plan {
         limits: Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: phases.iter().map(phase).collect(),
     }
 }

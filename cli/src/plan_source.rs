@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use model::{Plan, Policy};
+use model::{Plan, Policy, Site};
 
 use crate::failure::Failure;
 
@@ -38,6 +38,15 @@ pub(crate) fn plan(name: &str) -> Result<Document, Failure> {
 pub(crate) fn parsed_plan(name: &str) -> Result<Plan, Failure> {
     let document = plan(name)?;
     formats::plan::parse(&document.file, &document.text).map_err(Failure::usage)
+}
+
+/// The same with the phases of its experiments on a site.
+///
+/// # Errors
+/// As [`parsed_plan`], and when an experiment does not fit the site.
+pub(crate) fn plan_on(name: &str, site: &Site) -> Result<Plan, Failure> {
+    let plan = parsed_plan(name)?;
+    plan.expanded(Some(site)).map_err(|why| Failure::usage(format!("{name}: {why}")))
 }
 
 /// The policy of a file, or the built-in one.

@@ -13,7 +13,7 @@ use model::{NodeName, Report, RunId};
 use proto::convert::records_from_batch;
 
 use crate::export::Clocks;
-use crate::store::{JournalEntry, Planned, RunFile, StoreError};
+use crate::store::{ExpandedPhase, JournalEntry, Planned, RunFile, StoreError};
 
 /// Why a run could not be judged.
 pub type EvidenceError = StoreError;
@@ -28,10 +28,17 @@ pub(crate) struct Created {
     pub(crate) inject: Vec<String>,
     pub(crate) on: String,
     pub(crate) allow_unrated: bool,
+    /// What the plan's experiments became when the run was admitted.
+    expanded: Vec<ExpandedPhase>,
 }
 
 impl Created {
     pub(crate) fn find(journal: &[(i64, JournalEntry)]) -> Option<Self> {
+        let expanded = journal.iter().find_map(|(_, entry)| match entry {
+            JournalEntry::Expanded { phases } => Some(phases.clone()),
+            _ => None,
+        });
+        let expanded = expanded.unwrap_or_default();
         journal.iter().find_map(|(_, entry)| match entry.clone() {
             JournalEntry::Created {
                 run,
@@ -52,15 +59,23 @@ impl Created {
                 inject,
                 on,
                 allow_unrated,
+                expanded: expanded.clone(),
             }),
             _ => None,
         })
     }
 
-    /// Plan and site as they were submitted.
+    /// Plan and site as they were submitted; experiments as they were admitted, or not at all.
     pub(crate) fn documents(&self) -> Result<(Plan, Option<Site>), String> {
         let site = self.site_toml.as_deref().unwrap_or_default();
-        parse_documents(("plan.toml", &self.plan_toml), ("site.toml", site), &self.on)
+        let (plan, site) =
+            parse_documents(("plan.toml", &self.plan_toml), ("site.toml", site), &self.on)?;
+        if ExpandedPhase::all(&plan) != self.expanded {
+            let why = "this version makes other phases of the plan's experiments than the one \
+                       that ran them: judge or resume the run with that version";
+            return Err(why.to_owned());
+        }
+        Ok((plan, site))
     }
 }
 
@@ -85,7 +100,11 @@ pub fn parse_documents(
         for phase in &mut plan.phases {
             phase.on = selector.clone();
         }
+        for experiment in &mut plan.experiments {
+            experiment.on = selector.clone();
+        }
     }
+    let plan = plan.expanded(site.as_ref()).map_err(|why| format!("{plan_file}: {why}"))?;
     Ok((plan, site))
 }
 
@@ -217,6 +236,7 @@ fn add_entry(
         | JournalEntry::Interlock { .. }
         | JournalEntry::InterlockResumed { .. } => {}
         JournalEntry::Created { .. }
+        | JournalEntry::Expanded { .. }
         | JournalEntry::LimitTripped { .. }
         | JournalEntry::Clock { .. } => {}
     }
@@ -294,6 +314,7 @@ mod tests {
         };
         let created = Created {
             run: "r".to_owned(),
+            expanded: Vec::new(),
             plan_toml: String::new(),
             site_name: None,
             site_toml: None,

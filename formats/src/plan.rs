@@ -1,5 +1,6 @@
 //! plan.toml: what to run, in which order, for how long.
 
+mod experiment;
 mod phase;
 mod selector;
 mod shape;
@@ -8,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use model::Requirement;
+use model::experiment::Experiment;
 use model::plan::{Limits, Phase, Plan};
 
 use crate::document::{Document, Table, text_of};
@@ -82,8 +84,9 @@ fn plan(root: &Table<'_, '_>) -> Option<Plan> {
         check_name(root, name);
     }
     let requires = requires(root);
-    let phases = phases(root);
-    let whole = phases.iter().all(Option::is_some);
+    let (phases, experiments) = phases(root);
+    // What experiments add is known with the site only; expanding looks again.
+    let whole = phases.iter().all(Option::is_some) && experiments.is_empty();
     let plan = Plan {
         name: name.unwrap_or_default(),
         requires,
@@ -93,6 +96,7 @@ fn plan(root: &Table<'_, '_>) -> Option<Plan> {
         least_seconds: root.number("least_seconds", 0.0..=1e9, "seconds").unwrap_or(0.0),
         least_rating_percent: root.number("least_rating_percent", 0.1..=100.0, "percent"),
         phases: phases.into_iter().flatten().collect(),
+        experiments: experiments.into_iter().flatten().collect(),
     };
     if whole && !plan.phases.is_empty() && plan.least_seconds > plan.heating_seconds() {
         let what = format!(
@@ -105,11 +109,11 @@ fn plan(root: &Table<'_, '_>) -> Option<Plan> {
     Some(plan)
 }
 
-/// Every phase; `None` for one that has a problem in it.
-fn phases(root: &Table<'_, '_>) -> Vec<Option<Phase>> {
+/// Every phase, and every experiment; `None` for one that has a problem in it.
+fn phases(root: &Table<'_, '_>) -> (Vec<Option<Phase>>, Vec<Option<Experiment>>) {
     let tables = root.tables("phase", "[[phase]]");
     match tables.as_deref() {
-        None if root.has("phase") => return Vec::new(),
+        None if root.has("phase") => return (Vec::new(), Vec::new()),
         None | Some([]) => {
             root.wrong("phase", "the plan has no phases", "add at least one [[phase]]");
         }
@@ -119,7 +123,18 @@ fn phases(root: &Table<'_, '_>) -> Vec<Option<Phase>> {
         }
         Some(_) => {}
     }
-    phase::all(&tables.unwrap_or_default())
+    let tables = tables.unwrap_or_default();
+    let mut experiments = Vec::new();
+    let mut ordinary = 0;
+    for table in &tables {
+        match experiment::kind_of(table) {
+            Some(kind) => experiments.push(experiment::experiment(table, kind, ordinary)),
+            None => ordinary += 1,
+        }
+    }
+    experiment::names_differ(&tables, &experiments);
+    let ordinary = tables.into_iter().filter(|table| experiment::kind_of(table).is_none());
+    (phase::all(&ordinary.collect::<Vec<_>>()), experiments)
 }
 
 fn check_name(table: &Table<'_, '_>, name: &str) {

@@ -51,10 +51,11 @@ fn every_gate_is_listed_with_its_limit() {
 fn every_word_is_listed() {
     let kinds = model::site::DomainKind::ALL.map(model::site::DomainKind::word);
     let phases = model::PhaseKind::WORDS;
+    let experiments = model::experiment::ExperimentKind::ALL.map(|kind| kind.word());
     let columns =
         [formats::SampleRow::names(), formats::PairRow::names(), formats::MeterRow::names()]
             .concat();
-    for word in kinds.into_iter().chain(phases).chain(columns) {
+    for word in kinds.into_iter().chain(phases).chain(experiments).chain(columns) {
         assert!(PAGE.contains(&format!("`{word}`")), "{word}");
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod collective;
 pub mod course;
+pub mod experiment;
 pub mod facts;
 pub mod finding;
 pub mod gauge;

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::collective::{CollectiveOp, Transport};
+use crate::experiment::{EXPANDED_PHASES_MAX, Experiment};
 use crate::load::Kernel;
-use crate::site::DomainKind;
+use crate::site::{DomainKind, Site};
 use crate::target::PowerTarget;
 
 /// What a plan needs to have been measured before the verdict may be READY.
@@ -67,6 +68,9 @@ pub struct Plan {
     pub least_rating_percent: Option<f64>,
     /// In the order in which they run; at least one.
     pub phases: Vec<Phase>,
+    /// In the order in which they run. Their phases are among [`Self::phases`] once the plan
+    /// was [expanded](Self::expanded).
+    pub experiments: Vec<Experiment>,
 }
 
 /// Limits that end the run for a device when they are passed.
@@ -256,6 +260,61 @@ pub enum Selector {
 }
 
 impl Plan {
+    /// The plan with the phases of its experiments on a site, each where it was written.
+    ///
+    /// # Errors
+    /// When an experiment does not fit the site, with the mend.
+    pub fn expanded(mut self, site: Option<&Site>) -> Result<Self, String> {
+        let mut experiments = std::mem::take(&mut self.experiments);
+        let mut inserted = 0;
+        for experiment in &mut experiments {
+            let name = &experiment.name;
+            let Some(site) = site else {
+                return Err(format!(
+                    "phase {name}: an experiment takes its groups from a site: give --site"
+                ));
+            };
+            let phases = experiment.expand(site)?;
+            let at = (experiment.after_phases + inserted).min(self.phases.len());
+            inserted += phases.len();
+            self.phases.splice(at..at, phases);
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.phases.iter().find(|phase| !names.insert(phase.name.as_str())) {
+            let name = &twice.name;
+            return Err(format!("phase {name}: an experiment has a step of that name: rename it"));
+        }
+        let (phases, seconds) = (self.phases.len(), self.heating_seconds());
+        if phases > EXPANDED_PHASES_MAX {
+            return Err(format!(
+                "with its experiments the plan has {phases} phases: use at most \
+                 {EXPANDED_PHASES_MAX}, in two plans or with fewer groups"
+            ));
+        }
+        if self.least_seconds > seconds {
+            let least = self.least_seconds;
+            return Err(format!(
+                "least_seconds = {least} can't be reached: the phases with load last {seconds} \
+                 seconds: lower it or lengthen the phases"
+            ));
+        }
+        self.experiments = experiments;
+        Ok(self)
+    }
+
+    /// The experiment that a phase is a step of.
+    #[must_use]
+    pub fn experiment_of(&self, phase: &str) -> Option<&Experiment> {
+        self.experiments.iter().find(|experiment| experiment.has_phase(phase))
+    }
+
+    /// Who takes part in a phase: whom it loads, and in a step of an experiment those as well
+    /// that are idle meanwhile, because what they feel counts.
+    #[must_use]
+    pub fn attending<'a>(&'a self, phase: &'a Phase) -> &'a Selector {
+        self.experiment_of(&phase.name).map_or(&phase.on, |experiment| &experiment.on)
+    }
+
     /// Seconds of the whole plan.
     #[must_use]
     pub fn seconds(&self) -> f64 {

@@ -46,7 +46,7 @@ fn target(site: &Site, sort: TargetSort) -> Option<String> {
         TargetSort::Node | TargetSort::NodeOrDevice => Some(site.nodes()[4].name.clone()),
         TargetSort::Device => Some(format!("{}/2", site.nodes()[4].name)),
         TargetSort::Fleet => Some("fleet".to_owned()),
-        TargetSort::Link | TargetSort::Cut | TargetSort::Nic => None,
+        TargetSort::Link | TargetSort::Cut | TargetSort::Pair(_) | TargetSort::Nic => None,
     }
 }
 
@@ -69,6 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         limits: Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: vec![soak],
     };
     println!(

@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         limits: Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: vec![phase(PhaseKind::Hold, 3_600.0, Some(PhaseLoad::of(Kernel::Mix, 100.0)))],
     };
     let faults = ["pdu_limit:pdu-a-3=10%".parse()?, "loop_flow:loop-2=30%".parse()?];

@@ -31,6 +31,13 @@ fn some_fault(site: &Site, kind: usize, pick: usize, tail: &str) -> Option<Fault
             format!("{}>{}", link.a, link.b)
         }
         TargetSort::Cut => "pod-1>pod-1".to_owned(),
+        TargetSort::Pair(kinds) => {
+            let fits = |ix: &_| kinds.contains(&site.domain(*ix).kind);
+            let domains: Vec<_> = site.domain_ixs().filter(fits).collect();
+            let at = |at: usize| domains.get(at % domains.len().max(1));
+            let (a, b) = (*at(pick)?, *at(pick + 1)?);
+            format!("{}>{}", site.domain(a).id, site.domain(b).id)
+        }
         TargetSort::Nic => format!("{}/{}", node.name, node.nics.first()?.name),
         TargetSort::Fleet => "fleet".to_owned(),
     };

@@ -31,6 +31,7 @@ fn confirmed(run: &Run) -> Vec<(FindingKind, String)> {
         limits: Default::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: Vec::new(),
     };
     let mut digest = Digest::new(&plan);

@@ -6,6 +6,7 @@ use model::site::{DomainKind, Family, Site};
 use crate::attribute::{Doubt, Group, GroupEffect, blame};
 use crate::case::{Case, list};
 use crate::diagnose::{draft, load_spread};
+use crate::experiments::advice;
 use crate::panel::Signal;
 
 /// A loss of work or power beyond this share is critical: the hall can't do its job.
@@ -57,7 +58,7 @@ fn finding(case: &Case, site: &Site, group: &Group) -> Finding {
     finding
 }
 
-fn severity(group: &Group, kind: FindingKind) -> Severity {
+pub(crate) fn severity(group: &Group, kind: FindingKind) -> Severity {
     let lost = [Signal::Power, Signal::Clock, Signal::Perf].into_iter().any(|signal| {
         group.moved(signal).is_some_and(|effect| effect.difference <= -CRITICAL_SHARE)
     });
@@ -67,7 +68,7 @@ fn severity(group: &Group, kind: FindingKind) -> Severity {
     if lost || heat || kind == FindingKind::NodeLost { Severity::Critical } else { Severity::Major }
 }
 
-fn effect_of(case: &Case, effect: &GroupEffect) -> Effect {
+pub(crate) fn effect_of(case: &Case, effect: &GroupEffect) -> Effect {
     let signal = effect.signal;
     let (relative, absolute) = if signal.is_relative() {
         let middle = fleet_middle(case, signal);
@@ -112,7 +113,7 @@ fn evidence(case: &Case, group: &Group, doubts: &[Doubt]) -> Vec<String> {
     lines
 }
 
-fn line(effect: &GroupEffect) -> String {
+pub(crate) fn line(effect: &GroupEffect) -> String {
     let signal = effect.signal;
     let difference = effect.difference;
     let much = match signal {
@@ -123,7 +124,7 @@ fn line(effect: &GroupEffect) -> String {
     format!("{} {much} against like nodes elsewhere (robust z {:.1})", signal.metric(), effect.z)
 }
 
-fn words(doubt: Doubt) -> &'static str {
+pub(crate) fn words(doubt: Doubt) -> &'static str {
     match doubt {
         Doubt::BelowFloor => "the effect is below its practical floor",
         Doubt::Coverage => "too few of its nodes show it: perhaps a few bad nodes, not their group",
@@ -134,7 +135,7 @@ fn words(doubt: Doubt) -> &'static str {
     }
 }
 
-fn action(kind: FindingKind, suspect: &Suspect) -> String {
+pub(crate) fn action(kind: FindingKind, suspect: &Suspect) -> String {
     let what = format!("{} {}", suspect.kind, suspect.id);
     match kind {
         FindingKind::WeakPower => format!(
@@ -165,24 +166,32 @@ fn experiment(site: &Site, suspect: &Suspect, rivals: &[Suspect], doubts: &[Doub
     let own = family(suspect);
     let rival = rivals.iter().find(|rival| family(rival) != own).or_else(|| rivals.first());
     let Some(rival) = rival else {
-        return format!(
-            "load {} {} alone, then everything but it: the effect must stay, then go",
-            suspect.kind, suspect.id
-        );
+        return match advice::in_part(site, suspect) {
+            Some(phase) => format!(
+                "{phase}: an effect that goes with part of the load is a limit of {} {}, one \
+                 that stays is what its nodes have alone",
+                suspect.kind, suspect.id
+            ),
+            None => format!(
+                "load {} {} alone, then everything but it: the effect must stay, then go",
+                suspect.kind, suspect.id
+            ),
+        };
     };
     let pair = format!("{} {} from {} {}", suspect.kind, suspect.id, rival.kind, rival.id);
     let members = |suspect: &Suspect| site.domain_ix(&suspect.id).map(|ix| site.members(ix));
-    if members(suspect) != members(rival) {
-        return format!("to tell {pair}: load only the nodes that are in one of the two");
+    if members(suspect) != members(rival) && suspect.kind != rival.kind {
+        let (a, b) = (&suspect.kind, &rival.kind);
+        return format!(
+            "to tell {pair}: a phase with kind = \"halves\", over = [\"{a}\", \"{b}\"]"
+        );
     }
     match (own, family(rival)) {
-        (Some(Family::Power), Some(Family::Power)) => {
-            format!("to tell {pair}: move one node's cord to a sound supply, repeat")
-        }
-        (Some(Family::Power), _) | (_, Some(Family::Power)) => format!(
-            "to tell {pair}: feed half of the nodes from another supply, or read meters of both"
-        ),
-        _ => format!("to tell {pair}: load half of its nodes, then the other half, then all"),
+        (Some(Family::Power), Some(Family::Power)) => format!("to tell {pair}: {}", advice::FEEDS),
+        _ => match advice::in_part(site, suspect) {
+            Some(phase) => format!("to tell {pair}: {phase}"),
+            None => format!("to tell {pair}: load half of its nodes, then the other, then all"),
+        },
     }
 }
 

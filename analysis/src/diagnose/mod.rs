@@ -3,7 +3,7 @@
 //! A witness says what is wrong and whom it suspects. It never decides the verdict, and it
 //! never makes a finding of what is missing: gaps have their own list (`not_measured`).
 
-mod building;
+pub(crate) mod building;
 pub(crate) mod cohort;
 mod data_plane;
 mod device_error;
@@ -49,6 +49,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 16] = [
 /// All findings, the worst first, numbered.
 pub(crate) fn diagnose(case: &Case) -> Vec<Finding> {
     let mut findings: Vec<Finding> = WITNESSES.iter().flat_map(|testify| testify(case)).collect();
+    crate::experiments::testify(case, &mut findings);
     doubt_idle_supplies(case, &mut findings);
     own_words::join(case, &mut findings);
     findings.sort_by_cached_key(|f| {

@@ -184,6 +184,9 @@ pub(super) fn sag(case: &Case) -> Found {
 /// Scatter of (devices over meter) among supplies, in percent: what is left after the
 /// devices' own gain was taken out by the middle.
 pub(super) fn power_spread(case: &Case) -> Found {
+    if case.studies.iter().any(|study| study.parts().next().is_some()) {
+        return Err("some nodes were idle beside others: sums are compared in a hold".to_owned());
+    }
     let sums = building(case)?.reconciliation.as_ref();
     let sums = sums.ok_or("no power of devices beside the power of their supplies")?;
     let error = sums.gain_error.ok_or("one supply alone has no spread")?;

@@ -45,6 +45,7 @@ fn plan() -> Plan {
         limits: Limits { device_temp_c: Some(87.0) },
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: vec![Phase {
             name: "soak".to_owned(),
             kind: PhaseKind::Hold,

@@ -29,6 +29,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines.extend(tables::measured(case));
     lines.extend(thermal::measured(case));
     lines.extend(crate::meters::measured(case));
+    lines.extend(crate::experiments::measured(case));
     // No number that JSON can't say: a rate of nothing over nothing is no measurement.
     lines.retain(|line| line.value.is_finite());
     lines.sort_by(|a, b| {

@@ -104,6 +104,7 @@ fn plan() -> Plan {
         limits: model::plan::Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: vec![],
     }
 }

@@ -63,6 +63,40 @@ pub(super) fn build(plan: &Plan, site: Option<&Site>, telemetry: &Telemetry) -> 
     panel
 }
 
+/// What each node showed in each of these phases: the middle of its devices, the mean of
+/// shares of time. By phase, then by node.
+pub(crate) fn in_phases(
+    plan: &Plan,
+    telemetry: &Telemetry,
+    reference: Option<Reference>,
+    wanted: &BTreeSet<&str>,
+) -> BTreeMap<String, BTreeMap<String, Values>> {
+    let phases = phases(plan, telemetry);
+    let mut pools: BTreeMap<(&str, &str), Vec<Values>> = BTreeMap::new();
+    let devices = located(telemetry);
+    for (key, cells) in devices.iter().filter(|(key, _)| !key.node.is_empty()) {
+        let idle = idle_point(cells, &phases);
+        for (cell_key, cell) in cells.iter().filter(|(k, _)| wanted.contains(k.phase.as_str())) {
+            let pool = pools.entry((&cell_key.phase, &key.node)).or_default();
+            pool.push(values(cell, reference, idle));
+        }
+    }
+    let mut found: BTreeMap<String, BTreeMap<String, Values>> = BTreeMap::new();
+    for ((phase, node), devices) in pools {
+        let mut middles = Values::default();
+        for signal in Signal::ALL {
+            let i = signal.index();
+            let of: Vec<f64> = devices.iter().filter_map(|values| values[i]).collect();
+            middles[i] = match signal.is_share() && !of.is_empty() {
+                true => Some(of.iter().sum::<f64>() / of.len() as f64),
+                false => median(&of),
+            };
+        }
+        found.entry(phase.to_owned()).or_default().insert(node.to_owned(), middles);
+    }
+    found
+}
+
 fn nodes(site: Option<&Site>, telemetry: &Telemetry) -> Vec<PanelNode> {
     let mut names: BTreeSet<&str> = telemetry.devices().map(|(key, _)| key.node.as_str()).collect();
     names.remove("");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::Metric;
+use model::experiment::{ExperimentKind, Role};
 use model::plan::{PhaseKind, Plan};
 
 use crate::digest::telemetry::Telemetry;
@@ -33,7 +34,13 @@ pub(super) fn phases(plan: &Plan, telemetry: &Telemetry) -> Phases {
     let mut sorted = Phases::default();
     for (phase, middle) in middles {
         let planned = plan.phases.iter().find(|p| p.name == phase).map(|p| (p.kind, p.load));
+        // Where some nodes are idle beside others, like is not beside like.
+        let partial = plan.experiment_of(phase).is_some_and(|experiment| {
+            let step = experiment.step(phase).map(|step| step.role);
+            step == Some(Role::Some) || experiment.kind == ExperimentKind::Wiring
+        });
         let (loaded, idle) = match planned {
+            Some((PhaseKind::Hold, _)) if partial => (false, false),
             Some((PhaseKind::Hold, _)) => (true, false),
             Some((PhaseKind::Idle | PhaseKind::Rtt | PhaseKind::Pairs, None)) => (false, true),
             Some((PhaseKind::Collective, _)) => (true, false),

@@ -8,10 +8,10 @@ mod build;
 mod device;
 mod load;
 mod node;
-mod reference;
+pub(crate) mod reference;
 pub mod signal;
 
-pub(crate) use build::{Located, located, slots_hold, suspect};
+pub(crate) use build::{Located, in_phases, located, slots_hold, suspect};
 pub use device::{CellResidual, PanelDevice};
 pub use node::PanelNode;
 pub use signal::{Physics, Signal};

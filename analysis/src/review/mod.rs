@@ -6,17 +6,20 @@
 
 mod effect;
 mod experiment;
+mod experiments;
 mod groups;
 mod load;
 
 use serde::Serialize;
 
 use model::course::courses;
+use model::experiment::Role;
 use model::plan::{Phase, PhaseKind, Plan, Traffic};
 use model::policy::Policy;
 use model::site::{DomainKind, Family, NodeIx, SelectError, Site};
 
 pub use effect::{Detectable, SIGMAS, Sigmas};
+pub use experiments::{ExperimentReview, LimitReview};
 use groups::Signal;
 pub use groups::{Alias, KindReview, Member, Nesting};
 pub use load::{FullKw, LoadReview, domain_loads};
@@ -41,6 +44,8 @@ pub struct Review {
     /// Per-node standard deviations that the smallest effects are worked out from.
     pub sigmas: Sigmas,
     pub phases: Vec<PhaseReview>,
+    /// What the plan's experiments are and what they can separate.
+    pub experiments: Vec<ExperimentReview>,
     /// Domains that no phase of the plan can tell from each other.
     pub aliases: Vec<Alias>,
     /// Kinds of which every domain lies within one of another kind.
@@ -76,7 +81,10 @@ pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, Selec
         let nodes = site.selected(&phase.on)?;
         let names: Vec<String> = nodes.iter().map(|&n| site.node(n).name.clone()).collect();
         courses(phase, Some(site), &names).map_err(SelectError::Groups)?;
-        phases.push(phase_review(phase, site, policy, &nodes));
+        let beside_idle = plan.experiment_of(&phase.name).is_some_and(|experiment| {
+            experiment.step(&phase.name).is_some_and(|step| step.role == Role::Some)
+        });
+        phases.push(phase_review(phase, site, policy, (&nodes, beside_idle)));
         selections.push((phase, nodes));
     }
     let full_kw = |phase: usize, node: NodeIx| {
@@ -100,6 +108,7 @@ pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, Selec
         unrated: load::unrated(&load),
         warnings: warnings(plan, site, policy, &phases),
         sigmas: SIGMAS,
+        experiments: experiments::reviews(plan, site, &selections, &aliases),
         phases,
         aliases,
         nested: groups::nested(site),
@@ -107,8 +116,15 @@ pub fn review(plan: &Plan, site: &Site, policy: &Policy) -> Result<Review, Selec
     })
 }
 
-fn phase_review(phase: &Phase, site: &Site, policy: &Policy, nodes: &[NodeIx]) -> PhaseReview {
+/// `beside_idle`: some nodes are loaded and others not, so that they can't be compared.
+fn phase_review(
+    phase: &Phase,
+    site: &Site,
+    policy: &Policy,
+    (nodes, beside_idle): (&[NodeIx], bool),
+) -> PhaseReview {
     let exercised = |kind: &DomainKind| match kind.family() {
+        _ if beside_idle => false,
         Family::Network => has_pairs(phase),
         Family::Power | Family::Cooling | Family::Place => heats(phase),
     };

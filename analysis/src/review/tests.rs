@@ -19,6 +19,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         limits: Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases,
     }
 }

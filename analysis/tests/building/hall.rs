@@ -112,6 +112,7 @@ fn plan() -> Plan {
         limits: Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: Vec::new(),
     }
 }

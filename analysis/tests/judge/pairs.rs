@@ -87,6 +87,7 @@ fn plan() -> Plan {
         limits: Default::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: Vec::new(),
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn plan() -> Plan {
         limits: Limits::default(),
         least_seconds: 60.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: vec![
             phase("idle", PhaseKind::Idle, None, None),
             phase("rise", ramp, Some(Kernel::FmaF64), None),

@@ -1,6 +1,8 @@
 //! The text of a review: may it run, what can it tell apart, how much must be wrong.
 
-use analysis::review::{Alias, KindReview, LoadReview, PhaseReview, Review};
+use analysis::review::{
+    Alias, ExperimentReview, KindReview, LimitReview, LoadReview, PhaseReview, Review,
+};
 
 use super::text::line::{Page, number};
 use super::text::table::Table;
@@ -22,6 +24,7 @@ pub fn render(review: &Review, allow_unrated: bool) -> String {
     }
     load(&review.load).write(&mut page);
     groups(&mut page, &review.phases);
+    experiments(&mut page, &review.experiments);
     aliases(&mut page, review);
     page.finish()
 }
@@ -123,6 +126,34 @@ fn kinds_table(kinds: &[KindReview]) -> Table {
         ],
         rows: kinds.iter().map(row).collect(),
         of: "kinds",
+    }
+}
+
+fn experiments(page: &mut Page, experiments: &[ExperimentReview]) {
+    for experiment in experiments {
+        let ExperimentReview { name, words, steps, rests, seconds, .. } = experiment;
+        let seconds = number(*seconds);
+        page.blank();
+        page.item(
+            &format!("EXPERIMENT {name}  "),
+            &format!("{words}: {steps} steps under load, {rests} of cooling, {seconds} s"),
+        );
+        let of = |pick: &dyn Fn(&&LimitReview) -> bool| -> Vec<String> {
+            let these = experiment.limits.iter().filter(pick);
+            these.map(|kind| format!("{} {}/{}", kind.kind, kind.varied, kind.domains)).collect()
+        };
+        let (seen, unseen) = (of(&|kind| kind.varied > 0), of(&|kind| kind.varied == 0));
+        if !seen.is_empty() {
+            page.item("    tells limits of  ", &seen.join(", "));
+        }
+        if !unseen.is_empty() {
+            page.item("    always all of    ", &unseen.join(", "));
+        }
+        for alias in &experiment.separates {
+            let names: Vec<String> =
+                alias.iter().map(|member| format!("{} {}", member.kind, member.id)).collect();
+            page.item("    separates        ", &names.join(", "));
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub fn run(options: &RehearseOptions) -> Result<ExitCode, Failure> {
 fn report(options: &RehearseOptions) -> Result<Report, Failure> {
     let site = formats::site::read(&options.site).map_err(Failure::usage)?;
     let policy = plan_source::policy(options.policy.as_deref())?;
-    let plan = plan_source::parsed_plan(&options.plan)?;
+    let plan = plan_source::plan_on(&options.plan, &site)?;
     let faults =
         options.fault.iter().map(|text| parsed(text, &site)).collect::<Result<Vec<_>, _>>()?;
     let world = World::new(&site, &plan, &faults, options.seed, Physics::default())

@@ -21,7 +21,7 @@ pub fn run(options: &ReviewOptions) -> Result<ExitCode, Failure> {
     let path = options.site.as_deref().ok_or_else(|| Failure::usage("name a site file"))?;
     let site = formats::site::read(path).map_err(Failure::usage)?;
     let policy = plan_source::policy(options.policy.as_deref())?;
-    let plan = plan_source::parsed_plan(&options.plan)?;
+    let plan = plan_source::plan_on(&options.plan, &site)?;
     let review = analysis::review::review(&plan, &site, &policy)
         .map_err(|error| Failure::usage(format!("plan {}: {error}", plan.name)))?;
     let unrated = !review.unrated.is_empty() && !options.allow_unrated;

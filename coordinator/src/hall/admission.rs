@@ -11,7 +11,7 @@ use super::agent::send;
 use super::heat::HeatAsked;
 use super::{Active, Hall, Inner};
 use crate::run::{RunMachine, ask_power, members_of, phase_specs, unknown_domain};
-use crate::store::{Durable, JournalEntry, Planned, PlannedDevice, RunRow};
+use crate::store::{Durable, ExpandedPhase, JournalEntry, Planned, PlannedDevice, RunRow};
 
 /// A run that was asked for and checked as far as its documents go.
 #[derive(Debug, Clone)]
@@ -70,7 +70,8 @@ impl Hall {
                 RunRow { state: "failed".to_owned(), ended_ns: now_ns, ..active.row(&self.config) };
             let turn = Turn::take(self, &mut inner, failed)?;
             let interlocks = active.heat.interlocks_entry();
-            (active, [Some(created), Some(permitted), interlocks], warnings, turn)
+            let entries = [Some(created), expanded(&active.plan), Some(permitted), interlocks];
+            (active, entries, warnings, turn)
         };
         let run = active.run.clone();
         for entry in created.into_iter().flatten() {
@@ -312,6 +313,12 @@ async fn stored(durable: oneshot::Receiver<Durable>) -> Result<(), SubmitError> 
         .await
         .map_err(|_| SubmitError::Store("the store is closed".to_owned()))?
         .map_err(|error| SubmitError::Store(error.to_string()))
+}
+
+/// What the plan's experiments became on the site.
+fn expanded(plan: &Plan) -> Option<JournalEntry> {
+    let phases = ExpandedPhase::all(plan);
+    (!phases.is_empty()).then_some(JournalEntry::Expanded { phases })
 }
 
 /// Refuses selectors of domains that the site does not have.

@@ -607,7 +607,7 @@ impl RunMachine {
             return;
         }
         let phase = self.upcoming;
-        if self.heat_waits && self.phases[phase].load.is_some() {
+        if self.heat_waits && self.phases[phase].heats() {
             return;
         }
         self.upcoming += 1;

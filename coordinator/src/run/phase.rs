@@ -35,6 +35,12 @@ impl PhaseSpec {
         self.members.binary_search_by(|member| member.as_str().cmp(node)).is_ok()
     }
 
+    /// Whether any of its members is loaded.
+    #[must_use]
+    pub fn heats(&self) -> bool {
+        self.load.is_some() || !self.own_loads.is_empty()
+    }
+
     /// The load of a member; `None` without heat.
     #[must_use]
     pub fn load_of(&self, node: &str) -> Option<&v1::PhaseLoad> {
@@ -52,19 +58,27 @@ pub fn phase_specs(
     site: Option<&Site>,
     nodes: &[String],
 ) -> Result<Vec<PhaseSpec>, Vec<String>> {
-    let each = plan.phases.iter().map(|phase| phase_spec(phase, site, nodes));
+    let each =
+        plan.phases.iter().map(|phase| phase_spec(phase, plan.attending(phase), site, nodes));
     let (specs, wrong): (Vec<_>, Vec<_>) = each.partition(Result::is_ok);
     let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() { Ok(specs.into_iter().flatten().collect()) } else { Err(wrong) }
 }
 
-fn phase_spec(phase: &Phase, site: Option<&Site>, nodes: &[String]) -> Result<PhaseSpec, String> {
-    let members = members_of(&phase.on, site, nodes);
+/// `attending`: who takes part, some of them perhaps without load.
+fn phase_spec(
+    phase: &Phase,
+    attending: &Selector,
+    site: Option<&Site>,
+    nodes: &[String],
+) -> Result<PhaseSpec, String> {
+    let loaded = members_of(&phase.on, site, nodes);
+    let members = members_of(attending, site, nodes);
     let (mut load, mut own_loads) = (None, BTreeMap::new());
     if let Some(asked) = phase.load {
-        for (at, course) in courses(phase, site, &members)?.into_iter().enumerate() {
+        for (at, course) in courses(phase, site, &loaded)?.into_iter().enumerate() {
             let wire = load_to_wire(asked.kernel, course.waveform);
-            if at == 0 {
+            if at == 0 && loaded.len() == members.len() {
                 load = Some(wire);
             } else {
                 own_loads.extend(course.nodes.into_iter().map(|node| (node, wire.clone())));

@@ -19,6 +19,10 @@ pub enum JournalEntry {
         #[serde(default)]
         on: String,
     },
+    /// What the plan's experiments became on the site, before anything was admitted.
+    Expanded {
+        phases: Vec<ExpandedPhase>,
+    },
     /// Heat returned after a crash because this person said so.
     Resumed {
         who: String,
@@ -149,6 +153,37 @@ pub enum JournalEntry {
         how: String,
         why: String,
     },
+}
+
+/// One phase of an expanded experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpandedPhase {
+    pub experiment: String,
+    pub phase: String,
+    pub seconds: f64,
+    /// Nodes under load; the others take part idle.
+    pub loaded: Vec<String>,
+}
+
+impl ExpandedPhase {
+    /// Every phase that a plan's experiments became.
+    #[must_use]
+    pub fn all(plan: &model::Plan) -> Vec<Self> {
+        let seconds = |phase: &str| {
+            let known = plan.phases.iter().find(|known| known.name == phase);
+            known.map_or(0.0, |known| known.seconds)
+        };
+        let of = |experiment: &model::experiment::Experiment| -> Vec<Self> {
+            let each = experiment.steps.iter().map(|step| Self {
+                experiment: experiment.name.clone(),
+                phase: step.phase.clone(),
+                seconds: seconds(&step.phase),
+                loaded: step.nodes.clone(),
+            });
+            each.collect()
+        };
+        plan.experiments.iter().flat_map(of).collect()
+    }
 }
 
 /// A node that was planned for, as it was when the run began.

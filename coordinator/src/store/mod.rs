@@ -12,7 +12,7 @@ mod seen;
 mod writer;
 
 pub use catalogue::{Catalogue, Latch, RunRow};
-pub use journal::{JournalEntry, NodeClock, Planned, PlannedDevice};
+pub use journal::{ExpandedPhase, JournalEntry, NodeClock, Planned, PlannedDevice};
 pub use run_file::{RunFile, StoredBatch};
 pub use writer::{Durable, StoreError as WriteError, Writer};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::Kernel;
 use model::collective::{CollectiveOp, Transport};
+use model::experiment::ExperimentKind;
 use model::plan::{Phase, PhaseKind, PhaseLoad, Selector, Traffic};
 use model::target::PowerTarget;
 
@@ -91,7 +92,9 @@ fn kind_word(table: &Table<'_, '_>) -> Option<&'static str> {
     let known = PhaseKind::WORDS.into_iter().find(|word| *word == at.value);
     if known.is_none() {
         let what = format!("unknown phase kind \"{}\"", at.value.escape_debug());
-        let mend = mend_word(&at.value, &PhaseKind::WORDS);
+        let mut words = PhaseKind::WORDS.to_vec();
+        words.extend(ExperimentKind::ALL.map(ExperimentKind::word));
+        let mend = mend_word(&at.value, &words);
         table.document.add(&at.span, what, mend);
     }
     known
@@ -120,6 +123,17 @@ struct WrittenLoad {
     kernel: Kernel,
     percent: Option<f64>,
     target: Option<PowerTarget>,
+}
+
+/// The load of an experiment's steps: a share of what devices can do, or watts of each.
+pub(super) fn whole_load(table: &Table<'_, '_>) -> PhaseLoad {
+    if let Some(load) = table.table("load", "load").filter(|load| load.has("kw")) {
+        let what = "kw in an experiment, whose steps load different nodes";
+        load.wrong("kw", what, "use percent, or watts of each device");
+    }
+    let load = load(table);
+    let percent = load.percent.unwrap_or(100.0);
+    PhaseLoad { kernel: load.kernel, percent, target: load.target }
 }
 
 fn load(table: &Table<'_, '_>) -> WrittenLoad {

@@ -246,3 +246,35 @@ proptest! {
         let _ = parse_selector(&text);
     }
 }
+
+#[test]
+fn an_experiment_is_read_with_its_defaults_and_keeps_its_place() {
+    let text = "[[phase]]\nkind = \"idle\"\nseconds = 9\n[[phase]]\nkind = \"halves\"\n\
+                over = [\"pdu\", \"loop\"]\nseconds = 400\n[[phase]]\nkind = \"hold\"\nseconds = 9\n\
+                [[phase]]\nkind = \"wiring\"\nby = \"pdu\"\nseconds = 60\nname = \"who\"\n";
+    let plan = plan_of(text).unwrap();
+    assert_eq!(plan.phases.len(), 2);
+    let [halves, wiring] = plan.experiments.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((halves.name.as_str(), halves.after_phases), ("halves", 1));
+    assert_eq!((halves.step_seconds, halves.rest_seconds), (400.0, 300.0));
+    assert_eq!(halves.by, [By::Domain(DomainKind::Pdu), By::Domain(DomainKind::Loop)]);
+    assert_eq!(halves.load, PhaseLoad::of(Kernel::Mix, 100.0));
+    assert_eq!((wiring.name.as_str(), wiring.after_phases), ("who", 2));
+    assert_eq!(wiring.rest_seconds, 0.0);
+}
+
+#[test]
+fn an_experiment_with_a_wrong_key_says_the_mend() {
+    let refused = |phase: &str, words: &str| {
+        let errors = plan_of(&format!("[[phase]]\n{phase}\n")).unwrap_err();
+        assert!(errors.contains(words), "{errors}\nexpected: {words}");
+    };
+    refused("kind = \"wiring\"\nby = \"node\"\nseconds = 9", "wiring can't be by \"node\"");
+    refused("kind = \"feed_check\"\nby = \"pdu\"\nseconds = 9", "feed_check can't be by");
+    refused("kind = \"halves\"\nover = []\nseconds = 9", "name one kind, or two that differ");
+    refused("kind = \"wiring\"\nby = \"pdu\"\nseconds = 9\nrest_seconds = 3", "remove it");
+    refused("kind = \"coupling\"\nby = \"rack\"\nseconds = 9\nsteps = 3", "steps");
+    let same = "kind = \"hold\"\nname = \"isolated\"\nseconds = 9\n[[phase]]\n\
+                kind = \"isolated\"\nby = \"rack\"\nseconds = 9";
+    refused(same, "an experiment has that name already");
+}

@@ -31,6 +31,8 @@ pub enum FaultKind {
     FlakyUplink,
     SlowNic,
     NetworkIsland,
+    SharedHeader,
+    SwappedMeters,
 }
 
 /// The unit of a fault's size.
@@ -56,6 +58,8 @@ pub enum TargetSort {
     Link,
     /// `pod-1>pod-2`: everything between two groups of nodes.
     Cut,
+    /// `loop-1>loop-2`: two domains of these kinds.
+    Pair(&'static [DomainKind]),
     /// `node/nic`.
     Nic,
     /// The word `fleet`: everything.
@@ -167,6 +171,10 @@ const CATALOGUE: &[Entry] = &[
         "so much less bandwidth of one card"),
     entry(K::NetworkIsland, "network_island", T::Cut, U::Percent, 0.5, 0.99, F::NetworkIsland, Pairs,
         "so much less bandwidth between two groups than within them"),
+    entry(K::SharedHeader, "shared_header", T::Pair(&[D::Loop]), U::Kelvin, 4.0, 30.0, F::WeakCooling, Samples,
+        "the first one's heat at full load warms the supply of the second so much: nobody drew that"),
+    entry(K::SwappedMeters, "swapped_meters", T::Pair(SUPPLIES), U::None, 0.0, 0.0, F::Instrument, Meters,
+        "the meters of two supplies are recorded under each other's name"),
 ];
 
 #[expect(clippy::too_many_arguments, reason = "a line of the table above, column by column")]
@@ -269,6 +277,10 @@ impl TargetSort {
             Self::NodeOrDevice => "the name of a node, or NODE/INDEX".to_owned(),
             Self::Link => "a directed link such as leaf-1>spine-2".to_owned(),
             Self::Cut => "two groups such as pod-1>pod-2".to_owned(),
+            Self::Pair(kinds) => {
+                let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+                format!("two domains of kind {} with > between them", words.join(", "))
+            }
             Self::Nic => "NODE/NIC".to_owned(),
             Self::Fleet => "the word fleet".to_owned(),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::site::{DomainIx, NodeIx, Site};
+use model::site::{DomainIx, DomainKind, NodeIx, Site};
 
 use super::kind::TargetSort;
 use super::{Fault, FaultError};
@@ -62,7 +62,7 @@ impl Target {
             TargetSort::Link => {
                 two('>').map(|(a, b)| Self::Link { from: a.to_owned(), to: b.to_owned() })
             }
-            TargetSort::Cut => {
+            TargetSort::Cut | TargetSort::Pair(_) => {
                 two('>').map(|(a, b)| Self::Cut { from: a.to_owned(), to: b.to_owned() })
             }
             TargetSort::Nic => {
@@ -110,8 +110,11 @@ impl Fault {
                 Err(wrong(format!("the site has no link {from}>{to}"), example))
             }
             Target::Cut { from, to } => {
-                self.any_domain(site, from)?;
-                self.any_domain(site, to)
+                for id in [from, to] {
+                    self.any_domain(site, id)?;
+                    self.of_pair(site, id)?;
+                }
+                Ok(())
             }
             Target::Nic { node, nic } => {
                 let nics = &site.node(self.node_ix(site, node)?).nics;
@@ -132,6 +135,18 @@ impl Fault {
         }
         let what = format!("the site has no domain {id}");
         Err(FaultError::Site { kind: self.kind.word(), what, mend: "see `site show`".to_owned() })
+    }
+
+    /// Refuses a domain of another kind than the fault's pairs are made of.
+    fn of_pair(&self, site: &Site, id: &str) -> Result<(), FaultError> {
+        let TargetSort::Pair(kinds) = self.kind.entry().sort else { return Ok(()) };
+        let kind = site.domain_ix(id).map(|ix| site.domain(ix).kind);
+        if kind.is_some_and(|kind| kinds.contains(&kind)) {
+            return Ok(());
+        }
+        let what = format!("{id} is a {}", kind.map_or("stranger", DomainKind::word));
+        let mend = format!("name {}", self.kind.entry().sort.wants());
+        Err(FaultError::Site { kind: self.kind.word(), what, mend })
     }
 
     /// Position of the domain, which must be of a kind that the fault works on.

@@ -59,7 +59,7 @@ fn every_kind_is_read_back_as_it_is_written() {
             TargetSort::Domain(_) => "dom-1",
             TargetSort::Node => "n1",
             TargetSort::Device | TargetSort::NodeOrDevice => "n1/2",
-            TargetSort::Link | TargetSort::Cut => "a>b",
+            TargetSort::Link | TargetSort::Cut | TargetSort::Pair(_) => "a>b",
             TargetSort::Nic => "n1/mlx5_0",
             TargetSort::Fleet => "fleet",
         };

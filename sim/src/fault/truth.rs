@@ -4,7 +4,7 @@ use model::finding::{FindingKind, Suspect};
 use model::site::{DomainIx, NodeIx, Site};
 
 use super::kind::SeenIn;
-use super::{Fault, FaultError, Target};
+use super::{Fault, FaultError, FaultKind, Target};
 
 /// The truth about one fault.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,13 @@ pub fn truth_of(fault: &Fault, site: &Site) -> Result<Truth, FaultError> {
             Suspect::new("device", format!("{node}/{index}"))
         }
         Target::Link { from, to } => Suspect::new("link", format!("{from}>{to}")),
-        Target::Cut { from, to } => Suspect::new("cut", format!("{from}>{to}")),
+        Target::Cut { from, to } => {
+            // Of two domains that are coupled, the second one's nodes feel it.
+            if let (FaultKind::SharedHeader, Some(ix)) = (fault.kind, site.domain_ix(to)) {
+                nodes = site.members(ix).to_vec();
+            }
+            Suspect::new("cut", format!("{from}>{to}"))
+        }
         Target::Nic { node, nic } => {
             nodes = site.node_ix(node).into_iter().collect();
             Suspect::new("nic", format!("{node}/{nic}"))

@@ -65,6 +65,8 @@ struct Placed {
     loops: Vec<usize>,
     exchangers: Vec<usize>,
     sources: Vec<usize>,
+    /// Loops that warm another, and the other.
+    coupled: Vec<(usize, usize)>,
 }
 
 /// How much of an interval a fault takes.
@@ -155,6 +157,7 @@ fn place(site: &Site, fault: &Fault, made: Made<'_>) -> Result<Placed, FaultErro
         loops: Vec::new(),
         exchangers: Vec::new(),
         sources: Vec::new(),
+        coupled: Vec::new(),
     };
     match &fault.target {
         Target::Domain(id) => {
@@ -174,6 +177,15 @@ fn place(site: &Site, fault: &Fault, made: Made<'_>) -> Result<Placed, FaultErro
         Target::Fleet => {
             placed.nodes = all();
             placed.loops = (0..made.plant.loops.len()).collect();
+        }
+        Target::Cut { from, to } if fault.kind == FaultKind::SharedHeader => {
+            let at = |id: &str| {
+                let loops = positions(&made.plant.loops, |circuit| {
+                    site.domain_ix(id) == Some(circuit.domain)
+                });
+                loops.first().copied()
+            };
+            placed.coupled = at(from).zip(at(to)).into_iter().collect();
         }
         Target::Link { .. } | Target::Cut { .. } | Target::Nic { .. } => {}
     }
@@ -246,7 +258,12 @@ impl Placed {
                 self.each_device(now, |device| device.lost = device.lost.max(size));
             }
             FaultKind::StuckSensor => self.each_device(now, |device| device.stuck |= mostly),
-            FaultKind::SlowUplink
+            FaultKind::SharedHeader => {
+                let coupled = self.coupled.iter().map(|&(from, to)| (from, to, size));
+                now.plant.coupled.extend(coupled);
+            }
+            FaultKind::SwappedMeters
+            | FaultKind::SlowUplink
             | FaultKind::FlakyUplink
             | FaultKind::SlowNic
             | FaultKind::NetworkIsland => {}

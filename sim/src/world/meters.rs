@@ -32,7 +32,7 @@ impl Meter {
         let clock_ms = noise.part(0.0, model.clock_error_ms);
         let bound_ms = CLOCK_BOUND * model.clock_error_ms;
         Self {
-            domain: world.domain_ids[domain].clone(),
+            domain: world.recorded_as(domain).to_owned(),
             gain: noise.part(1.0, model.gain),
             offset_k: [noise.part(0.0, model.temp_offset_k), noise.part(0.0, model.temp_offset_k)],
             flow_gain: noise.part(1.0, model.flow_gain),
@@ -57,6 +57,17 @@ impl Meter {
 }
 
 impl World {
+    /// The name under which a domain's meter is recorded.
+    fn recorded_as(&self, domain: usize) -> &str {
+        let own = self.domain_ids[domain].as_str();
+        let swapped = self.swapped.iter().find_map(|(a, b)| match own {
+            own if own == a => Some(b.as_str()),
+            own if own == b => Some(a.as_str()),
+            _ => None,
+        });
+        swapped.unwrap_or(own)
+    }
+
     /// What the meters of supplies, of what is above them and of loops show over the plan.
     /// Rows come in order of true time; their own times are what the meters' clocks say.
     #[must_use]

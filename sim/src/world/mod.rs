@@ -19,7 +19,7 @@ use model::site::{SelectError, Site};
 pub use samples::{Cadence, Samples, Sampling};
 
 use crate::fabric::{Harm, NoFabric, Wiring};
-use crate::fault::{Fault, FaultError, Truth, truth_of};
+use crate::fault::{Fault, FaultError, FaultKind, Target, Truth, truth_of};
 use crate::physics::Physics;
 use effects::{Faults, Made};
 use parts::{DevicePart, NodePart};
@@ -44,6 +44,8 @@ pub struct World {
     supply: Supply,
     faults: Faults,
     truth: Vec<Truth>,
+    /// Domains whose meters are recorded under each other's name.
+    swapped: Vec<(String, String)>,
     segments: Vec<Segment>,
     wiring: Result<Wiring, NoFabric>,
     harms: Vec<Harm>,
@@ -88,6 +90,13 @@ impl World {
         };
         let placed = Faults::new(site, faults, made)?;
         let truth = faults.iter().map(|fault| truth_of(fault, site)).collect::<Result<_, _>>()?;
+        let swapped = faults.iter().filter_map(|fault| match (&fault.target, fault.kind) {
+            (Target::Cut { from, to }, FaultKind::SwappedMeters) => {
+                Some((from.clone(), to.clone()))
+            }
+            _ => None,
+        });
+        let swapped = swapped.collect();
         let wiring = Wiring::of(site);
         let harms = wiring.as_ref().map_or_else(
             |_| Vec::new(),
@@ -105,6 +114,7 @@ impl World {
             harms,
             faults: placed,
             truth,
+            swapped,
             seed,
             physics,
         })

@@ -48,6 +48,8 @@ pub(super) struct PlantEffects {
     pub(super) exchanger_left: Vec<f64>,
     /// Share of a loop's flow that is left.
     pub(super) flow_left: Vec<f64>,
+    /// Loop that warms another at full load by so many kelvin: from, to, K.
+    pub(super) coupled: Vec<(usize, usize, f64)>,
 }
 
 impl Plant {
@@ -104,6 +106,7 @@ impl Plant {
             loop_k: vec![0.0; self.loops.len()],
             exchanger_left: vec![1.0; self.exchangers.len()],
             flow_left: vec![1.0; self.loops.len()],
+            coupled: Vec::new(),
         }
     }
 
@@ -136,7 +139,10 @@ impl Plant {
         for (at, circuit) in self.loops.iter().enumerate() {
             let least = self.least_supply(circuit.exchanger, &load, now);
             let set = self.model.supply_set_c + circuit.offset_k + self.hunting_k(at, end_s);
-            let steady = set.max(least) + now.loop_k[at];
+            let others = now.coupled.iter().filter(|(_, to, _)| *to == at);
+            let coupled_k: f64 =
+                others.map(|(from, _, k)| k * heat[*from] / self.loops[*from].full_kw).sum();
+            let steady = set.max(least) + now.loop_k[at] + coupled_k;
             supply[at] = steady + (supply[at] - steady) * left;
         }
     }

@@ -31,6 +31,7 @@ pub(crate) fn plan(phases: Vec<Phase>) -> Plan {
         limits: Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases,
     }
 }

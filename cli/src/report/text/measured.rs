@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::report::Measured;
 
+use super::coupling;
 use super::fleet;
 use super::line::{Page, number};
 use super::table::{ROWS_SHOWN, Table};
@@ -56,6 +57,9 @@ pub(super) fn write(page: &mut Page, lines: &[Measured], of_tables: bool) {
     sensors(lines).write(page);
     gpus(lines).write(page);
     duty(lines).write(page);
+    for table in coupling::tables(lines) {
+        table.write(page);
+    }
     busbw(lines).write(page);
     pairs(lines).write(page);
     round_trips(lines).write(page);

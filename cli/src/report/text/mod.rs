@@ -3,6 +3,7 @@
 //! In this order: the verdict and what it holds for, who must act, what was measured, how
 //! much took part, what was not measured, where the record lies.
 
+mod coupling;
 mod findings;
 mod fleet;
 mod gates;

@@ -42,7 +42,13 @@ fn in_short(finding: &Finding) -> String {
         "fleet" => "the whole fleet".to_owned(),
         _ => name(&finding.suspect),
     };
-    format!("{perhaps}{who} {}", claim(finding.kind))
+    let claim = match finding.suspect.kind.as_str() {
+        "cut" if finding.kind == FindingKind::WeakCooling => {
+            "passes heat on: load at its first end warms idle nodes at its second"
+        }
+        _ => claim(finding.kind),
+    };
+    format!("{perhaps}{who} {claim}")
 }
 
 /// What the kind says of its suspect.
@@ -91,6 +97,7 @@ fn sign(by: f64) -> &'static str {
 fn members(finding: &Finding) -> Option<String> {
     let members = finding.members?;
     let what = match finding.suspect.kind.as_str() {
+        "cut" if finding.kind == FindingKind::WeakCooling => "idle nodes",
         "link" | "cut" => "paths that carried transfers",
         _ => "reporting nodes",
     };

@@ -90,6 +90,7 @@ fn judged(run: &Run) -> Vec<Finding> {
         limits: Default::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: Vec::new(),
     };
     let mut digest = Digest::new(&plan);

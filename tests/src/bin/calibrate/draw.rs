@@ -120,6 +120,7 @@ fn plan(seed: u64) -> Plan {
         limits: model::plan::Limits::default(),
         least_seconds: 0.0,
         least_rating_percent: None,
+        experiments: Vec::new(),
         phases: vec![
             phase("baseline", PhaseKind::Idle, 300.0, None),
             phase(
