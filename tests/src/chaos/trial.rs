@@ -225,8 +225,13 @@ impl Trial {
     /// A person resumes once or stops; a resume that fails is stopped.
     fn end_suspended(&self, resumes: bool) -> String {
         let (mut said, mut may_resume) = (String::new(), resumes);
+        let (mut said_s, began) = (0, Instant::now());
         wait_until("a run that is over", RUN_PATIENCE, || {
             let row = self.bank.run_row(&self.id)?;
+            if began.elapsed().as_secs() / 30 > said_s {
+                said_s = began.elapsed().as_secs() / 30;
+                eprintln!("after {} s: {row}", 30 * said_s);
+            }
             let suspended = row["state"] == "suspended";
             if row["ended"].is_string() && !suspended {
                 return Some(());
@@ -256,17 +261,37 @@ impl Trial {
         self.bank.loadbank(&["report", &folder, "--json"]).finish(RUN_PATIENCE)
     }
 
+    /// Whether an agent's disk was ever full.
+    fn had_no_room(&self, name: &str) -> bool {
+        let agents = self.disks.keys().filter_map(|whose| match whose {
+            Who::Agent(index) => Some(node(*index)),
+            Who::Coordinator => None,
+        });
+        agents.into_iter().any(|agent| agent == name)
+    }
+
     fn assert_nothing_lost(&self) {
         let folder = self.bank.run_folder(&self.id);
         let stored = record::batches(&folder);
         let gone: Vec<_> = self.committed.difference(&stored).collect();
         assert!(gone.is_empty(), "stored and gone: {gone:?}");
         let by_instance = record::by_instance(&stored);
-        for (instance, (node, count, highest)) in &by_instance {
-            assert_eq!(count, highest, "a gap in the batches of {node}, instance {instance}");
+        let given_up = record::given_up(&folder);
+        for (instance, (node, _, highest)) in &by_instance {
+            let kept = stored.iter().filter(|(_, own, _)| own == instance).map(|key| key.2);
+            let lost = given_up.get(instance).cloned().unwrap_or_default();
+            assert!(lost.is_empty() || self.had_no_room(node), "{node} gave up {lost:?} unasked");
+            let known: BTreeSet<u64> = kept.chain(lost).collect();
+            let gap: Vec<u64> = (1..=*highest).filter(|seq| !known.contains(seq)).collect();
+            assert!(
+                gap.is_empty(),
+                "{node}, {instance}: {gap:?} of {highest} are gone without a note"
+            );
         }
-        let highest =
-            |instance: &str| by_instance.get(instance).map_or(0, |(_, _, highest)| *highest);
+        let highest = |instance: &str| {
+            let stored = by_instance.get(instance).map_or(0, |(_, _, highest)| *highest);
+            stored.max(given_up.get(instance).and_then(|lost| lost.last().copied()).unwrap_or(0))
+        };
         for (instance, last_seq) in &self.left {
             assert!(
                 highest(instance) >= *last_seq,
