@@ -30,7 +30,7 @@ fn a_second_coordinator_on_the_same_folder_is_refused_and_the_run_of_the_first_g
     }
     let plan = bank.write("local.toml", &plans::hold(1));
     let dir = bank.state_dir().display().to_string();
-    let local = bank.loadbank(&["local", &plan, "--state-dir", &dir]).finish(SOON);
+    let local = bank.loadbank(&["local", "--plan", &plan, "--state-dir", &dir]).finish(SOON);
     assert_eq!(local.code, Some(4), "{local:?}");
     assert!(local.stderr.contains("another coordinator"), "{}", local.stderr);
 
