@@ -202,6 +202,9 @@ impl Trial {
         let first = run.finish(RUN_PATIENCE);
         let clear = first.code != Some(INFRASTRUCTURE) || !first.stderr.trim().is_empty();
         assert!(first.code.is_some() && clear, "no clear end: {first:?}");
+        // Its log goes with the bank: what a failure further on is to be understood by.
+        let last = first.stderr.trim().lines().next_back().unwrap_or_default();
+        eprintln!("run ended with {:?}: {last}", first.code);
         let later = self.end_suspended(resumes);
         self.wait_for_spools();
         let report = self.report();
