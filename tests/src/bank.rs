@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::binaries;
+use crate::network::Network;
 use crate::process::{Done, Process, Worker, workers};
 use crate::watch::{Watch, wait_until};
 
@@ -24,10 +25,16 @@ pub struct Bank {
     address: String,
     /// Whether everybody speaks TLS; the authority is in `pki`.
     secure: bool,
+    /// The host in the coordinator's certificate.
+    host: String,
     join_address: String,
     logs: PathBuf,
+    /// Variables of coordinators that are started from now on.
+    coordinator_env: Vec<(String, String)>,
     /// Variables of agents that are started from now on.
     agent_env: Vec<(String, String)>,
+    /// Links of our own, where the test asked for them.
+    network: Option<Network>,
     folder: tempfile::TempDir,
     /// Held until everything above is gone: fields drop in this order.
     _turn: File,
@@ -58,8 +65,11 @@ impl Bank {
             agents: BTreeMap::new(),
             address,
             secure: false,
+            host: "127.0.0.1".to_owned(),
             join_address,
+            coordinator_env: Vec::new(),
             agent_env: Vec::new(),
+            network: None,
             logs,
             folder,
             _turn: turn,
@@ -69,12 +79,35 @@ impl Bank {
     /// With an authority: everything that is started from here on speaks mutual TLS.
     #[must_use]
     pub fn secure() -> Self {
+        Self::new().and_authority()
+    }
+
+    /// As [`Bank::secure`], with every agent behind a link of its own. Needs root.
+    #[must_use]
+    pub fn networked(agents: usize) -> Self {
         let mut bank = Self::new();
-        bank.secure = true;
-        bank.pki(&["init"]);
-        bank.pki(&["issue", "--coordinator", "127.0.0.1", "localhost"]);
-        bank.pki(&["issue", "--operator", "tester"]);
-        bank
+        bank.network = Some(Network::new(agents));
+        bank.host = Network::host();
+        (bank.address, bank.join_address) =
+            (format!("{}:7733", bank.host), format!("{}:7734", bank.host));
+        bank.and_authority()
+    }
+
+    fn and_authority(mut self) -> Self {
+        self.secure = true;
+        self.pki(&["init"]);
+        self.pki(&["issue", "--coordinator", &self.host, "localhost"]);
+        self.pki(&["issue", "--operator", "tester"]);
+        self
+    }
+
+    /// The links of a networked bank.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("a networked bank")
     }
 
     /// `loadbank pki` with the authority of this test; what it prints as JSON.
@@ -142,6 +175,12 @@ impl Bank {
         self.agent_env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Sets a variable for coordinators that are started from now on.
+    pub fn set_coordinator_env(&mut self, name: &str, value: &str) {
+        self.coordinator_env.retain(|(known, _)| known != name);
+        self.coordinator_env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Folder of this test.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -185,15 +224,19 @@ impl Bank {
     /// As [`Bank::serve`], with more options.
     pub fn serve_with(&mut self, more: &[&str]) {
         let state_dir = self.state_dir().display().to_string();
-        let (guard, pki) = (self.guard("coordinator-127.0.0.1"), self.pki_dir());
+        let (guard, pki) = (self.guard(&format!("coordinator-{}", self.host)), self.pki_dir());
         let guard: Vec<&str> = guard.iter().map(String::as_str).collect();
         let arguments = ["serve", "--listen", &self.address, "--state-dir", &state_dir];
         let pki = pki.display().to_string();
         let joining = ["--pki-dir", pki.as_str(), "--join-listen", &self.join_address];
         let joining = if self.secure { joining.as_slice() } else { &[] };
         let arguments = [arguments.as_slice(), &guard, joining, more].concat();
-        self.coordinator = Some(self.loadbank(&arguments));
-        wait_until("the coordinator listens", SOON, || TcpStream::connect(&self.address).ok());
+        let coordinator = self.start_loadbank(&arguments, &self.coordinator_env);
+        let coordinator = self.coordinator.insert(coordinator);
+        wait_until("the coordinator listens", SOON, || match &self.network {
+            None => TcpStream::connect(&self.address).ok().map(drop),
+            Some(_) => coordinator.stderr().contains("serving on").then_some(()),
+        });
     }
 
     /// The coordinator's process.
@@ -224,7 +267,8 @@ impl Bank {
         let own = ["--cores", &core, "--state-dir", &state_dir];
         let arguments = [guard, owned(&[arguments.as_slice(), &own, more].concat())].concat();
         let program = binaries::path("loadbank-agent");
-        Process::start_with(&program, &arguments, &self.agent_env, &self.logs, node)
+        let links = self.network.as_ref().map(|network| network.namespace(node));
+        Process::start_in(links, &program, &arguments, &self.agent_env, &self.logs, node)
     }
 
     /// Starts an agent on a node with the GPUs of a script, which is a file of this test.
@@ -318,8 +362,14 @@ impl Bank {
     /// `loadbank` with exactly these arguments.
     #[must_use]
     pub fn loadbank(&self, arguments: &[&str]) -> Process {
+        self.start_loadbank(arguments, &[])
+    }
+
+    fn start_loadbank(&self, arguments: &[&str], env: &[(String, String)]) -> Process {
         let name = arguments.first().unwrap_or(&"loadbank");
-        Process::start(&binaries::path("loadbank"), &owned(arguments), &self.logs, name)
+        let links = self.network.as_ref().map(|network| network.namespace("hub"));
+        let program = binaries::path("loadbank");
+        Process::start_in(links, &program, &owned(arguments), env, &self.logs, name)
     }
 
     /// Begins a run and a watch beside it; the run's id.

@@ -7,8 +7,10 @@
 pub mod bank;
 mod binaries;
 pub mod chaos;
+pub mod disk;
 pub mod gpu;
 pub mod interlock;
+pub mod network;
 pub mod plans;
 pub mod process;
 pub mod record;

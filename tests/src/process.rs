@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -67,6 +68,22 @@ impl Process {
         folder: &Path,
         name: &str,
     ) -> Self {
+        Self::start_in(None, program, arguments, env, folder, name)
+    }
+
+    /// The same with the links of a network namespace.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn start_in(
+        namespace: Option<File>,
+        program: &Path,
+        arguments: &[String],
+        env: &[(String, String)],
+        folder: &Path,
+        name: &str,
+    ) -> Self {
         let unique = std::fs::read_dir(folder).map_or(0, Iterator::count);
         let file = |ending: &str| folder.join(format!("{unique:03}-{name}.{ending}"));
         let (out, err) = (file("out"), file("err"));
@@ -78,12 +95,16 @@ impl Process {
         // Tests say which GPUs there are: none, or those of a script.
         command.env("LOADBANK_NVML_LIBRARY", NO_NVML);
         command.envs(env.iter().map(|(name, value)| (name, value)));
-        // SAFETY: prctl and its arguments touch nothing of this process.
+        // SAFETY: prctl, setns and their arguments touch no memory of this process.
         unsafe {
-            command.pre_exec(|| {
+            command.pre_exec(move || {
                 // A test that is killed takes what it started with it.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
+                let Some(namespace) = &namespace else { return Ok(()) };
+                match libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
             });
         }
         let child =

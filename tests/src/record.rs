@@ -6,6 +6,8 @@ use std::path::Path;
 use agent::spool::{Identity, Limits, Spool};
 use coordinator::store::{JournalEntry, RunFile};
 use model::id::AgentInstance;
+use model::record::Record;
+use proto::convert::records_from_batch;
 
 /// Who made a batch, and which.
 pub type BatchKey = (String, String, u64);
@@ -28,6 +30,28 @@ pub fn batches(folder: &Path) -> BTreeSet<BatchKey> {
     })
     .expect("readable batches");
     keys
+}
+
+/// The batches that agents said they gave up, by instance.
+///
+/// # Panics
+/// When there is no readable run file.
+#[must_use]
+pub fn given_up(folder: &Path) -> BTreeMap<String, BTreeSet<u64>> {
+    let copy = copy_of(folder, &["run.sqlite", "run.sqlite-wal"]);
+    let file = RunFile::open(copy.path()).expect("a run file");
+    let mut found: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    file.for_each_batch("", |stored| {
+        for record in records_from_batch(&stored.batch).expect("readable records").records {
+            let Record::Loss(loss) = record else { continue };
+            let own =
+                if loss.instance.is_empty() { &stored.batch.instance } else { &loss.instance };
+            found.entry(own.clone()).or_default().extend(loss.from_seq..=loss.to_seq);
+        }
+        Ok(())
+    })
+    .expect("readable batches");
+    found
 }
 
 /// The journal of a run, from a copy as well.

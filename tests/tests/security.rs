@@ -27,9 +27,9 @@ const RENEWED: Duration = Duration::from_millis(1500);
 /// A caller without a handshake is closed after ten seconds.
 const SLOW_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Seconds of noise on each port; `LOADBANK_NOISE_S` asks for more.
+/// Seconds of noise on each port; `LOADBANK_NOISE_SECONDS` asks for more.
 fn noise_s() -> u32 {
-    std::env::var("LOADBANK_NOISE_S").map_or(4, |text| text.parse().unwrap())
+    std::env::var("LOADBANK_NOISE_SECONDS").map_or(5, |text| text.parse().unwrap())
 }
 
 #[test]

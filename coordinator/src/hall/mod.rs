@@ -29,7 +29,9 @@ use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
 use crate::door::Refusals;
 use crate::run::{Action, End, Event, GO_LEAD_NS, State};
-use crate::store::{Catalogue, Durable, JournalEntry, NodeClock, RunRow, StoreError, Writer};
+use crate::store::{
+    Catalogue, Durable, JournalEntry, NodeClock, RunRow, StateLock, StoreError, Writer,
+};
 use agent::{send, to_wire};
 
 /// An answer is followed by the next probe, so often: both processes are awake then, and the
@@ -57,6 +59,8 @@ pub(crate) struct Hall {
     pub ended: Arc<Notify>,
     /// Whom the doors refused.
     pub refusals: Arc<Refusals>,
+    /// No other coordinator keeps its record in our folder while we live.
+    _held: Arc<StateLock>,
 }
 
 pub(crate) struct Inner {
@@ -90,6 +94,7 @@ impl Hall {
         config: Config,
         judging: mpsc::UnboundedSender<String>,
     ) -> Result<Self, StoreError> {
+        let held = StateLock::take(&config.state_dir)?;
         let catalogue = Catalogue::open(&config.state_dir)?;
         let runs = catalogue.runs()?.into_iter().map(|row| (row.run.clone(), row)).collect();
         let (peaks, latched) = (catalogue.peaks()?, catalogue.latches()?);
@@ -114,6 +119,7 @@ impl Hall {
             judging,
             ended: Arc::new(Notify::new()),
             refusals: Arc::default(),
+            _held: Arc::new(held),
         })
     }
 

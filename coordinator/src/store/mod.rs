@@ -7,12 +7,14 @@ mod catalogue;
 mod format_1;
 mod group;
 mod journal;
+mod lock;
 mod run_file;
 mod seen;
 mod writer;
 
 pub use catalogue::{Catalogue, Latch, RunRow};
 pub use journal::{ExpandedPhase, JournalEntry, NodeClock, Planned, PlannedDevice};
+pub(crate) use lock::StateLock;
 pub use run_file::{RunFile, StoredBatch};
 pub use writer::{Durable, StoreError as WriteError, Writer};
 
@@ -25,6 +27,11 @@ pub enum StoreError {
     Sqlite { file: PathBuf, source: rusqlite::Error },
     #[error("{file}: {source}")]
     Io { file: PathBuf, source: std::io::Error },
+    #[error(
+        "{}: another coordinator ({holder}) keeps its record in this folder: stop it, or name another folder with --state-dir",
+        .dir.display()
+    )]
+    Held { dir: PathBuf, holder: String },
     #[error("{file}: no run file here; name a run's folder or its id")]
     NotARun { file: PathBuf },
     #[error(

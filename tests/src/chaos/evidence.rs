@@ -155,6 +155,10 @@ pub(super) fn recorded_breaches(folder: &Path, lives: &[Life]) -> (Vec<String>, 
             let told = |ns: i64| (ns - life.base_ns).max(0) as u64;
             let span = Span { from_ns: told(work.from_ns), to_ns: told(work.to_ns) };
             let busy_ns = work.busy_ns / u64::from(work.cores.max(1));
+            // A block that a busy machine held up is counted where it ended, as a whole: what
+            // a window says beyond its length was done just before it.
+            let before_ns = busy_ns.saturating_sub(span.to_ns.saturating_sub(span.from_ns));
+            let span = Span { from_ns: span.from_ns.saturating_sub(before_ns), ..span };
             windows += usize::from(busy_ns > 0);
             let breach_ns = breach_ns(&allowed, span, busy_ns, RECORD_GRACE_NS);
             if breach_ns > 0 {

@@ -8,5 +8,5 @@ mod schedule;
 mod trial;
 
 pub use heat::{Allowed, Span, breach_ns};
-pub use schedule::{Act, Disturbance, Schedule};
+pub use schedule::{Act, Disturbance, Schedule, Who};
 pub use trial::run;

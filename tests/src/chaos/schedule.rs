@@ -9,6 +9,10 @@ const STEP_S: i64 = 60;
 
 /// Agents stand still for 0.5 s and at most this more: shorter and longer than a lease.
 const PAUSE_AGENT_SPREAD_MS: u64 = 5500;
+/// Links are cut or slow for 0.5 s and at most this more.
+const LINK_SPREAD_MS: u64 = 7500;
+/// Disks are full for 0.5 s and at most this more.
+const DISK_SPREAD_MS: u64 = 5500;
 
 /// What is done to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,53 @@ pub enum Act {
     PauseCoordinator { for_ms: u64 },
     /// An agent's supervisor stands still; its workers don't.
     PauseAgent { agent: usize, for_ms: u64 },
+    /// An agent's cable is pulled.
+    CutLink { agent: usize, for_ms: u64 },
+    /// An agent's link carries so much and holds the rest back.
+    SlowLink { agent: usize, for_ms: u64, kbit_s: u64 },
+    /// A state folder's disk is full.
+    FullDisk { whose: Who, for_ms: u64 },
+    /// A wall clock goes wrong under a process that runs, and stays so.
+    StepClock { whose: Who, step_s: i64 },
+}
+
+/// One that has a disk and a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    Coordinator,
+    Agent(usize),
+}
+
+impl Act {
+    /// The kind's name, for a table.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::KillAgent { .. } => "an agent dies",
+            Self::KillWorker { .. } => "a worker dies",
+            Self::KillCoordinator { .. } => "the coordinator dies",
+            Self::PauseCoordinator { .. } => "the coordinator stands still",
+            Self::PauseAgent { .. } => "an agent's supervisor stands still",
+            Self::CutLink { .. } => "a link is cut",
+            Self::SlowLink { .. } => "a link is slow",
+            Self::FullDisk { whose: Who::Agent(_), .. } => "an agent's disk is full",
+            Self::FullDisk { whose: Who::Coordinator, .. } => "the coordinator's disk is full",
+            Self::StepClock { whose: Who::Agent(_), .. } => "an agent's wall clock steps",
+            Self::StepClock { whose: Who::Coordinator, .. } => "the coordinator's wall clock steps",
+        }
+    }
+
+    /// Whether it is about a link.
+    #[must_use]
+    pub fn is_link(self) -> bool {
+        matches!(self, Self::CutLink { .. } | Self::SlowLink { .. })
+    }
+
+    /// Whether only root can do it.
+    #[must_use]
+    pub fn needs_root(self) -> bool {
+        self.is_link() || matches!(self, Self::FullDisk { .. })
+    }
 }
 
 /// One act at one instant.
@@ -97,7 +148,7 @@ impl fmt::Display for Schedule {
 
 fn act(draw: &mut Draw, agents: usize) -> Act {
     let agent = draw.below(agents as u64) as usize;
-    match draw.below(5) {
+    match draw.below(9) {
         0 => {
             let step_s = [0, STEP_S, -STEP_S][draw.below(3) as usize];
             Act::KillAgent { agent, back_ms: 500 + draw.below(2500), step_s }
@@ -105,8 +156,22 @@ fn act(draw: &mut Draw, agents: usize) -> Act {
         1 => Act::KillWorker { agent, which: draw.below(2) as usize },
         2 => Act::KillCoordinator { back_ms: 500 + draw.below(2500) },
         3 => Act::PauseCoordinator { for_ms: 500 + draw.below(5500) },
-        _ => Act::PauseAgent { agent, for_ms: 500 + draw.below(PAUSE_AGENT_SPREAD_MS) },
+        4 => Act::PauseAgent { agent, for_ms: 500 + draw.below(PAUSE_AGENT_SPREAD_MS) },
+        5 => Act::CutLink { agent, for_ms: 500 + draw.below(LINK_SPREAD_MS) },
+        6 => {
+            let for_ms = 500 + draw.below(LINK_SPREAD_MS);
+            Act::SlowLink { agent, for_ms, kbit_s: 32 << draw.below(6) }
+        }
+        7 => Act::FullDisk { whose: who(draw, agent), for_ms: 500 + draw.below(DISK_SPREAD_MS) },
+        _ => {
+            let step_s = [STEP_S, -STEP_S][draw.below(2) as usize];
+            Act::StepClock { whose: who(draw, agent), step_s }
+        }
     }
+}
+
+fn who(draw: &mut Draw, agent: usize) -> Who {
+    if draw.below(2) == 0 { Who::Coordinator } else { Who::Agent(agent) }
 }
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): every seed is a good one, 0 as well.

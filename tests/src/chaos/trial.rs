@@ -1,15 +1,17 @@
 //! One schedule, done to real processes, and what must be true afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use coordinator::store::JournalEntry;
 
 use crate::bank::RUN_PATIENCE;
 use crate::chaos::evidence::{Life, Sampler, recorded_breaches};
-use crate::chaos::schedule::{Act, Schedule};
+use crate::chaos::schedule::{Act, Schedule, Who};
+use crate::disk::SmallDisk;
 use crate::record::{self, BatchKey};
-use crate::{Bank, Done, Process, wait_until};
+use crate::{Bank, Done, Process, double, wait_until};
 
 /// Unix time at monotonic zero that every agent is told, so that its records can be placed
 /// on the monotonic clock.
@@ -19,11 +21,20 @@ const NS_PER_S: i64 = 1_000_000_000;
 const SELDOM: Duration = Duration::from_millis(300);
 /// Exit codes of a report with a verdict.
 const VERDICTS: [i32; 5] = [0, 1, 3, 5, 130];
+/// Names the file that the false wall clock reads (`tests/fake-clock`).
+const CLOCK: &str = "LOADBANK_FAKE_CLOCK";
 /// Exit code of an infrastructure error.
 const INFRASTRUCTURE: i32 = 4;
 
+/// Room of a state folder whose disk will be full.
+const DISK_MIB: u32 = 48;
+/// A disk that is full is filled again this often: what was in use meanwhile is given back.
+const REFILL: Duration = Duration::from_millis(50);
+
 /// What is under way.
 struct Trial {
+    /// Before the bank, whose folders they cover.
+    disks: BTreeMap<Who, SmallDisk>,
     bank: Bank,
     id: String,
     sampler: Sampler,
@@ -43,8 +54,26 @@ struct Trial {
 /// neither in a verdict nor in a clear error.
 #[must_use]
 pub fn run(schedule: &Schedule) -> String {
-    let mut bank = Bank::new();
+    let acts = || schedule.disturbances.iter().map(|disturbance| disturbance.act);
+    let mut bank = match acts().any(Act::is_link) {
+        true => Bank::networked(schedule.agents),
+        false => Bank::new(),
+    };
     bank.set_agent_env("LOADBANK_LOG", "info,agent::supervisor=debug");
+    let mut disks = BTreeMap::new();
+    for act in acts() {
+        if let Act::FullDisk { whose, .. } = act {
+            let folder = state_dir(&bank, whose);
+            disks.entry(whose).or_insert_with(|| SmallDisk::over(&folder, DISK_MIB));
+        }
+    }
+    if acts().any(|act| matches!(act, Act::StepClock { .. })) {
+        let library = double("fake-clock").display().to_string();
+        bank.set_agent_env("LD_PRELOAD", &library);
+        bank.set_coordinator_env("LD_PRELOAD", &library);
+        let file = clock_file(&bank, Who::Coordinator);
+        bank.set_coordinator_env(CLOCK, &file);
+    }
     bank.serve();
     let sampler = Sampler::start();
     let mut bases_ns = BTreeMap::new();
@@ -58,7 +87,7 @@ pub fn run(schedule: &Schedule) -> String {
     watch.wait_for_phase("loaded", 0.0);
     let begun = Instant::now();
     let (lives, committed, left) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-    let mut trial = Trial { bank, id, sampler, lives, bases_ns, committed, left };
+    let mut trial = Trial { disks, bank, id, sampler, lives, bases_ns, committed, left };
     for disturbance in &schedule.disturbances {
         let at = Duration::from_millis(disturbance.at_ms);
         std::thread::sleep(at.saturating_sub(begun.elapsed()));
@@ -71,8 +100,26 @@ fn node(index: usize) -> String {
     format!("n{}", index + 1)
 }
 
+fn state_dir(bank: &Bank, whose: Who) -> PathBuf {
+    match whose {
+        Who::Coordinator => bank.state_dir(),
+        Who::Agent(index) => bank.agent_dir(&node(index)),
+    }
+}
+
+/// Where a process reads by how much its wall clock is off.
+fn clock_file(bank: &Bank, whose: Who) -> String {
+    let name = match whose {
+        Who::Coordinator => "coordinator".to_owned(),
+        Who::Agent(index) => node(index),
+    };
+    bank.folder().join(format!("{name}.clock")).display().to_string()
+}
+
 fn start_agent(bank: &mut Bank, sampler: &Sampler, index: usize, base_ns: i64) {
     let clock = format!("--false-clock=0,0,0,{base_ns}");
+    let file = clock_file(bank, Who::Agent(index));
+    bank.set_agent_env(CLOCK, &file);
     bank.agent(&node(index), index, &[&clock]);
     sampler.add(bank.agent_process(&node(index)).pid());
 }
@@ -103,6 +150,29 @@ impl Trial {
             Act::PauseAgent { agent, for_ms } => {
                 pause(self.bank.agent_process(&node(agent)), for_ms);
             }
+            Act::CutLink { agent, for_ms } => {
+                self.bank.network().cut(&node(agent));
+                std::thread::sleep(Duration::from_millis(for_ms));
+                self.bank.network().join(&node(agent));
+            }
+            Act::SlowLink { agent, for_ms, kbit_s } => {
+                self.bank.network().slow(&node(agent), kbit_s);
+                std::thread::sleep(Duration::from_millis(for_ms));
+                self.bank.network().quicken(&node(agent));
+            }
+            Act::FullDisk { whose, for_ms } => {
+                let until = Instant::now() + Duration::from_millis(for_ms);
+                let disk = &self.disks[&whose];
+                while Instant::now() < until {
+                    disk.fill();
+                    std::thread::sleep(REFILL);
+                }
+                disk.free();
+            }
+            Act::StepClock { whose, step_s } => {
+                let file = clock_file(&self.bank, whose);
+                std::fs::write(file, step_s.to_string()).expect("the test's folder takes files");
+            }
         }
     }
 
@@ -132,6 +202,9 @@ impl Trial {
         let first = run.finish(RUN_PATIENCE);
         let clear = first.code != Some(INFRASTRUCTURE) || !first.stderr.trim().is_empty();
         assert!(first.code.is_some() && clear, "no clear end: {first:?}");
+        // Its log goes with the bank: what a failure further on is to be understood by.
+        let last = first.stderr.trim().lines().next_back().unwrap_or_default();
+        eprintln!("run ended with {:?}: {last}", first.code);
         let later = self.end_suspended(resumes);
         self.wait_for_spools();
         let report = self.report();
@@ -155,8 +228,13 @@ impl Trial {
     /// A person resumes once or stops; a resume that fails is stopped.
     fn end_suspended(&self, resumes: bool) -> String {
         let (mut said, mut may_resume) = (String::new(), resumes);
+        let (mut said_s, began) = (0, Instant::now());
         wait_until("a run that is over", RUN_PATIENCE, || {
             let row = self.bank.run_row(&self.id)?;
+            if began.elapsed().as_secs() / 30 > said_s {
+                said_s = began.elapsed().as_secs() / 30;
+                eprintln!("after {} s: {row}", 30 * said_s);
+            }
             let suspended = row["state"] == "suspended";
             if row["ended"].is_string() && !suspended {
                 return Some(());
@@ -186,17 +264,37 @@ impl Trial {
         self.bank.loadbank(&["report", &folder, "--json"]).finish(RUN_PATIENCE)
     }
 
+    /// Whether an agent's disk was ever full.
+    fn had_no_room(&self, name: &str) -> bool {
+        let agents = self.disks.keys().filter_map(|whose| match whose {
+            Who::Agent(index) => Some(node(*index)),
+            Who::Coordinator => None,
+        });
+        agents.into_iter().any(|agent| agent == name)
+    }
+
     fn assert_nothing_lost(&self) {
         let folder = self.bank.run_folder(&self.id);
         let stored = record::batches(&folder);
         let gone: Vec<_> = self.committed.difference(&stored).collect();
         assert!(gone.is_empty(), "stored and gone: {gone:?}");
         let by_instance = record::by_instance(&stored);
-        for (instance, (node, count, highest)) in &by_instance {
-            assert_eq!(count, highest, "a gap in the batches of {node}, instance {instance}");
+        let given_up = record::given_up(&folder);
+        for (instance, (node, _, highest)) in &by_instance {
+            let kept = stored.iter().filter(|(_, own, _)| own == instance).map(|key| key.2);
+            let lost = given_up.get(instance).cloned().unwrap_or_default();
+            assert!(lost.is_empty() || self.had_no_room(node), "{node} gave up {lost:?} unasked");
+            let known: BTreeSet<u64> = kept.chain(lost).collect();
+            let gap: Vec<u64> = (1..=*highest).filter(|seq| !known.contains(seq)).collect();
+            assert!(
+                gap.is_empty(),
+                "{node}, {instance}: {gap:?} of {highest} are gone without a note"
+            );
         }
-        let highest =
-            |instance: &str| by_instance.get(instance).map_or(0, |(_, _, highest)| *highest);
+        let highest = |instance: &str| {
+            let stored = by_instance.get(instance).map_or(0, |(_, _, highest)| *highest);
+            stored.max(given_up.get(instance).and_then(|lost| lost.last().copied()).unwrap_or(0))
+        };
         for (instance, last_seq) in &self.left {
             assert!(
                 highest(instance) >= *last_seq,
