@@ -79,7 +79,7 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
         findings,
         measured: measured::measured(&case),
         coverage: coverage::coverage(&case),
-        not_measured: gaps.into_iter().map(|gap| gap.line).collect(),
+        not_measured: gaps.into_iter().map(|gap| gap.told_of(&case)).collect(),
         gates: gates::gates(&case),
     }
 }

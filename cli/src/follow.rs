@@ -8,8 +8,9 @@ use proto::v1;
 
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::options::Format;
 use crate::progress::Progress;
-use crate::report;
+use crate::report::dossier::Dossier;
 
 /// A coordinator that does not answer for this long is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -88,26 +89,33 @@ pub fn who() -> String {
     user.unwrap_or_else(|_| format!("uid {}", nix::unistd::getuid()))
 }
 
-/// Fetches and prints a run's report; the exit code is the run's.
+/// Fetches a run's report and prints it; the exit code is the run's.
+///
+/// # Errors
+/// When the report can't be fetched, read or written in this form.
+pub async fn print_report(
+    client: &mut Client,
+    run: &str,
+    format: Format,
+) -> Result<ExitCode, Failure> {
+    print(&fetched(client, run).await?.into(), format)
+}
+
+/// Fetches a run's report.
 ///
 /// # Errors
 /// When the report can't be fetched or read.
-pub async fn print_report(client: &mut Client, run: &str, json: bool) -> Result<ExitCode, Failure> {
+pub async fn fetched(client: &mut Client, run: &str) -> Result<Report, Failure> {
     let request = v1::ReportRequest { run_id: run.to_owned() };
     let reply = client.report(request).await?.into_inner();
-    let parsed: Report = serde_json::from_str(&reply.json).map_err(Failure::infrastructure)?;
-    print(&parsed, json)
+    serde_json::from_str(&reply.json).map_err(Failure::infrastructure)
 }
 
 /// Prints a report on standard output; the exit code is the run's.
 ///
 /// # Errors
-/// When standard output is closed.
-pub fn print(parsed: &Report, json: bool) -> Result<ExitCode, Failure> {
-    let words = match json {
-        true => report::json::pretty(parsed).map_err(Failure::infrastructure)?,
-        false => report::text::render(parsed),
-    };
-    crate::output::line(&words)?;
-    Ok(ExitCode::from(parsed.exit_code))
+/// When the form needs what is not here, or standard output is closed.
+pub fn print(dossier: &Dossier, format: Format) -> Result<ExitCode, Failure> {
+    crate::output::line(&dossier.written(format)?)?;
+    Ok(ExitCode::from(dossier.report.exit_code))
 }

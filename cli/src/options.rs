@@ -185,9 +185,8 @@ pub struct LocalOptions {
     /// Holds runs and their catalogue [default: /var/lib/loadbank, or ~/.local/state/loadbank]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// One JSON document on standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shape: Shape,
     /// Proves the check: flip a bit, NODE/DEVICE/CORE@BLOCKS
     #[arg(long, hide = true)]
     pub inject: Vec<String>,
@@ -260,9 +259,8 @@ pub struct RunOptions {
     /// Wait for this many agents before starting
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub agents: u32,
-    /// One JSON document on standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shape: Shape,
     /// Proves the check: flip a bit, NODE/DEVICE/CORE@BLOCKS
     #[arg(long, hide = true)]
     pub inject: Vec<String>,
@@ -344,8 +342,37 @@ pub struct ListOptions {
 /// Forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
+    /// For people at a terminal, in 80 columns
     Text,
+    /// `loadbank.report/1`, for programs
     Json,
+    /// For servers that run tests: failure is hardware, error is not judged
+    Junit,
+    /// Tickets, one a finding
+    Markdown,
+    /// Every measured value, a row each
+    Csv,
+    /// Round trips as HdrHistogram's interval log
+    Hlog,
+}
+
+/// In which form a verb prints its report.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Shape {
+    /// Form of the report on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+impl Shape {
+    /// The form that was asked for.
+    #[must_use]
+    pub fn format(self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }
 
 /// Options of `report`.
@@ -353,11 +380,11 @@ pub enum Format {
 pub struct ReportOptions {
     /// Run id (or its beginning), a run's folder or file, or `last`
     pub run: String,
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Same as --format json
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Only the ticket of this finding (F1, F2, ...), as --format markdown writes it
+    #[arg(long, value_name = "ID", conflicts_with_all = ["format", "json"])]
+    pub finding: Option<String>,
     /// Ask this coordinator instead of reading this machine's state directory
     #[arg(long, value_name = "ADDR")]
     pub coordinator: Option<String>,
@@ -398,9 +425,8 @@ pub struct AnalyzeOptions {
     /// Plan that was run [default: one sustained phase for each phase that the rows name]
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<String>,
-    /// One JSON document on standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shape: Shape,
 }
 
 /// Options of `review`.
@@ -443,9 +469,8 @@ pub struct RehearseOptions {
     /// Policy file [default: the built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// One JSON document on standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub shape: Shape,
 }
 
 /// Options of `compare`.

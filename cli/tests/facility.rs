@@ -65,6 +65,8 @@ fn report(verdict: Verdict, reasons: &[&str], findings: Vec<Finding>) -> Report 
         not_measured: vec![NotMeasured {
             what: "meters".to_owned(),
             why: "no meter of the building was read".to_owned(),
+            requirement: None,
+            needed: false,
         }],
     }
 }

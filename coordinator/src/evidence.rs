@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use analysis::Digest;
+use analysis::{Digest, Evidence};
 use model::facts::{
     LossReason, MixFact, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact,
 };
@@ -108,11 +108,36 @@ pub fn parse_documents(
     Ok((plan, site))
 }
 
+/// What a run's file holds, folded: all that the judge looks at.
+pub struct RunEvidence {
+    pub plan: Plan,
+    pub site: Option<Site>,
+    pub evidence: Evidence,
+}
+
+impl RunEvidence {
+    /// Judges it by the built-in policy.
+    #[must_use]
+    pub fn judge(&self) -> Report {
+        let policy = formats::policy::builtin();
+        let (plan, site) = (&self.plan, self.site.as_ref());
+        analysis::judge(&analysis::Terms { plan, site, policy: &policy }, &self.evidence)
+    }
+}
+
 /// Judges the run of a folder (or of a run file) from its records, anew.
 ///
 /// # Errors
 /// When the file is missing, damaged or newer than this version.
 pub fn report_of(at: &Path) -> Result<Report, EvidenceError> {
+    Ok(evidence_of(at)?.judge())
+}
+
+/// The evidence of a run's folder (or of a run file).
+///
+/// # Errors
+/// When the file is missing, damaged or newer than this version.
+pub fn evidence_of(at: &Path) -> Result<RunEvidence, EvidenceError> {
     let file = RunFile::open(at)?;
     let journal = file.journal()?;
     let damaged = |why: String| StoreError::Journal { file: file.path().to_owned(), id: 0, why };
@@ -130,9 +155,7 @@ pub fn report_of(at: &Path) -> Result<Report, EvidenceError> {
         digest.add(&records_from_batch(&stored.batch).map_err(|e| damaged(e.to_string()))?);
         Ok(())
     })?;
-    let policy = formats::policy::builtin();
-    let terms = analysis::Terms { plan: &plan, site: site.as_ref(), policy: &policy };
-    Ok(analysis::judge(&terms, &digest.finish(facts)))
+    Ok(RunEvidence { plan, site, evidence: digest.finish(facts) })
 }
 
 /// What the coordinator knows, as the judge takes it.

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use config::Config;
 use door::{Guard, gate};
-pub use evidence::{EvidenceError, parse_documents, report_of};
+pub use evidence::{EvidenceError, RunEvidence, evidence_of, parse_documents, report_of};
 use hall::Hall;
 pub use permit::Permission;
 use proto::channel::check_plain_text;

@@ -113,6 +113,12 @@ impl LatencyHistogram {
         (!self.counts.is_empty()).then(|| self.counts.value_at_quantile(quantile))
     }
 
+    /// The counts themselves, for those who write them in other forms.
+    #[must_use]
+    pub fn counts(&self) -> &Histogram<u32> {
+        &self.counts
+    }
+
     /// The V2 form (HdrHistogram's own), as shipped on the wire.
     #[must_use]
     pub fn to_v2(&self) -> Vec<u8> {

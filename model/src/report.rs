@@ -112,6 +112,12 @@ pub struct DomainCoverage {
 pub struct NotMeasured {
     pub what: String,
     pub why: String,
+    /// Which requirement it leaves open, where it is one's; the plan need not have it.
+    #[serde(default)]
+    pub requirement: Option<Requirement>,
+    /// Whether it kept the plan from what it requires.
+    #[serde(default)]
+    pub needed: bool,
 }
 
 /// One limit held against the worst value that was measured.

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use analysis::{Digest, Terms, tables as evidence};
 use formats::{MeterReader, PairReader};
-use model::{Report, RunFacts, RunId, Site, Source};
+use model::{RunFacts, RunId, Site, Source};
 
 use crate::failure::Failure;
 use crate::options::AnalyzeOptions;
+use crate::report::dossier::Dossier;
 use crate::{follow, plan_source, tables};
 
 /// Judges tables and exits with the code of the verdict.
@@ -16,10 +17,10 @@ use crate::{follow, plan_source, tables};
 /// # Errors
 /// When a document or table can't be read or is wrong (2).
 pub fn run(options: &AnalyzeOptions) -> Result<ExitCode, Failure> {
-    follow::print(&report(options)?, options.json)
+    follow::print(&dossier(options)?, options.shape.format())
 }
 
-fn report(options: &AnalyzeOptions) -> Result<Report, Failure> {
+fn dossier(options: &AnalyzeOptions) -> Result<Dossier, Failure> {
     let handed = [&options.samples, &options.pairs, &options.meters];
     if handed.iter().all(|file| file.is_none()) {
         return Err(Failure::usage(
@@ -47,7 +48,8 @@ fn report(options: &AnalyzeOptions) -> Result<Report, Failure> {
     seen.facts = evidence::facts(&seen.seen, site.as_ref(), &plan, Source::Tables);
     seen.facts.run = RunId(names(&handed));
     let terms = Terms { plan: &plan, site: site.as_ref(), policy: &policy };
-    Ok(analysis::judge(&terms, &seen))
+    let report = analysis::judge(&terms, &seen);
+    Ok(Dossier { report, site, evidence: Some(seen) })
 }
 
 fn read_site(path: &Path) -> Result<Site, Failure> {

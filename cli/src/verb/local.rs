@@ -44,7 +44,7 @@ pub async fn run(options: LocalOptions) -> Result<ExitCode, Failure> {
         who: follow::who(),
         ..v1::SubmitRequest::default()
     };
-    let outcome = run::submit_and_follow(&mut client, request, options.json).await;
+    let outcome = run::submit_and_follow(&mut client, request, options.shape.format()).await;
     agents.end(outcome.is_ok()).await;
     coordinator.stop().await;
     outcome

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use analysis::{Digest, Terms, tables as evidence};
-use model::{Plan, Report, RunFacts, RunId, Site, Source};
+use model::{Plan, RunFacts, RunId, Site, Source};
 use sim::fault::{Fault, FaultKind};
 use sim::physics::Physics;
 use sim::world::{Cadence, Sampling, World};
 
 use crate::failure::Failure;
 use crate::options::RehearseOptions;
+use crate::report::dossier::Dossier;
 use crate::{follow, output, plan_source};
 
 /// Rows of one rehearsal, about: seconds of simulation, and enough for steady medians of
@@ -28,10 +29,10 @@ pub fn run(options: &RehearseOptions) -> Result<ExitCode, Failure> {
         list_faults()?;
         return Ok(ExitCode::SUCCESS);
     }
-    follow::print(&report(options)?, options.json)
+    follow::print(&dossier(options)?, options.shape.format())
 }
 
-fn report(options: &RehearseOptions) -> Result<Report, Failure> {
+fn dossier(options: &RehearseOptions) -> Result<Dossier, Failure> {
     let site = formats::site::read(&options.site).map_err(Failure::usage)?;
     let policy = plan_source::policy(options.policy.as_deref())?;
     let plan = plan_source::plan_on(&options.plan, &site)?;
@@ -47,7 +48,8 @@ fn report(options: &RehearseOptions) -> Result<Report, Failure> {
     seen.facts.run = RunId(format!("rehearsal-{}", options.seed));
     seen.facts.injected = !faults.is_empty();
     let terms = Terms { plan: &plan, site: Some(&site), policy: &policy };
-    Ok(analysis::judge(&terms, &seen))
+    let report = analysis::judge(&terms, &seen);
+    Ok(Dossier { report, site: Some(site), evidence: Some(seen) })
 }
 
 /// What the simulated sensors said, through the door that tables of others take.

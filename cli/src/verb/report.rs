@@ -8,26 +8,37 @@ use coordinator::store::Catalogue;
 
 use crate::client::connect;
 use crate::failure::Failure;
-use crate::follow;
-use crate::options::{Format, ReportOptions, Target};
+use crate::options::{ReportOptions, Target};
+use crate::report::dossier::Dossier;
+use crate::{follow, output};
 
 /// Prints the report of a run and exits with the run's code.
 ///
 /// # Errors
 /// When there is no such run, or its file is damaged.
 pub async fn run(options: ReportOptions) -> Result<ExitCode, Failure> {
-    let json = options.json || options.format == Format::Json;
-    if let Some(coordinator) = options.coordinator {
-        let (tls_dir, insecure_loopback) = (options.tls_dir, options.insecure_loopback);
+    let dossier = dossier(&options).await?;
+    match &options.finding {
+        None => follow::print(&dossier, options.shape.format()),
+        Some(id) => {
+            output::line(&dossier.ticket(id)?)?;
+            Ok(ExitCode::from(dossier.report.exit_code))
+        }
+    }
+}
+
+async fn dossier(options: &ReportOptions) -> Result<Dossier, Failure> {
+    if let Some(coordinator) = options.coordinator.clone() {
+        let (tls_dir, insecure_loopback) = (options.tls_dir.clone(), options.insecure_loopback);
         let target = Target { coordinator, tls_dir, insecure_loopback };
         let mut client = connect(&target).await?;
-        let run = if options.run == "last" { String::new() } else { options.run };
-        return follow::print_report(&mut client, &run, json).await;
+        let run = if options.run == "last" { "" } else { &options.run };
+        return Ok(follow::fetched(&mut client, run).await?.into());
     }
-    let state_dir = options.state_dir.unwrap_or_else(default_state_dir);
-    let at = locate(&options.run, &state_dir)?;
-    let report = coordinator::report_of(&at)?;
-    follow::print(&report, json)
+    let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
+    let found = coordinator::evidence_of(&locate(&options.run, &state_dir)?)?;
+    let report = found.judge();
+    Ok(Dossier { report, site: found.site, evidence: Some(found.evidence) })
 }
 
 /// A folder or file as it is; else the run of a state directory with that id or beginning.

@@ -7,7 +7,7 @@ use proto::v1;
 
 use crate::client::connect;
 use crate::failure::Failure;
-use crate::options::ResumeOptions;
+use crate::options::{Format, ResumeOptions};
 use crate::{follow, output};
 
 /// Resumes, follows to the end, prints the report; exits with the run's code.
@@ -32,5 +32,6 @@ pub async fn run(options: ResumeOptions) -> Result<ExitCode, Failure> {
     }
     eprintln!("run {} goes on at phase {} {}", reply.run_id, reply.phase_index + 1, reply.phase);
     follow::to_the_end(&mut client, &reply.run_id).await?;
-    follow::print_report(&mut client, &reply.run_id, options.json).await
+    let format = if options.json { Format::Json } else { Format::Text };
+    follow::print_report(&mut client, &reply.run_id, format).await
 }

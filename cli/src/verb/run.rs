@@ -7,7 +7,7 @@ use proto::v1;
 use crate::client::{Client, connect};
 use crate::failure::Failure;
 use crate::follow;
-use crate::options::RunOptions;
+use crate::options::{Format, RunOptions};
 use crate::plan_source::{self, Document};
 
 /// Runs a plan and exits with its code.
@@ -19,7 +19,7 @@ pub async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
     let site = options.site.as_deref().map(plan_source::site).transpose()?.unwrap_or_default();
     let mut client = connect(&options.target).await?;
     let request = request(plan, site, &options);
-    submit_and_follow(&mut client, request, options.json).await
+    submit_and_follow(&mut client, request, options.shape.format()).await
 }
 
 fn request(plan: Document, site: Document, options: &RunOptions) -> v1::SubmitRequest {
@@ -44,7 +44,7 @@ fn request(plan: Document, site: Document, options: &RunOptions) -> v1::SubmitRe
 pub async fn submit_and_follow(
     client: &mut Client,
     request: v1::SubmitRequest,
-    json: bool,
+    format: Format,
 ) -> Result<ExitCode, Failure> {
     let reply = client.submit(request).await?.into_inner();
     eprintln!("run {}", reply.run_id);
@@ -53,5 +53,5 @@ pub async fn submit_and_follow(
         eprintln!("warning: {warning}");
     }
     follow::to_the_end(client, &reply.run_id).await?;
-    follow::print_report(client, &reply.run_id, json).await
+    follow::print_report(client, &reply.run_id, format).await
 }

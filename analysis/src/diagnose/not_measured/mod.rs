@@ -37,12 +37,23 @@ pub(crate) enum Concern {
 
 impl Gap {
     pub(crate) fn new(what: &str, why: impl Into<String>, concerns: Concern) -> Self {
-        Self { line: NotMeasured { what: what.to_owned(), why: why.into() }, concerns }
+        let requirement = match concerns {
+            Concern::Requiring(requirement) => Some(requirement),
+            Concern::Everybody | Concern::Nobody => None,
+        };
+        let (what, why) = (what.to_owned(), why.into());
+        Self { line: NotMeasured { what, why, requirement, needed: false }, concerns }
     }
 
     /// A gap that concerns nobody yet.
     pub(crate) fn told(what: &str, why: impl Into<String>) -> Self {
         Self::new(what, why, Concern::Nobody)
+    }
+
+    /// The report's line.
+    pub(crate) fn told_of(self, case: &Case) -> NotMeasured {
+        let needed = self.matters(case);
+        NotMeasured { needed, ..self.line }
     }
 
     /// Whether it keeps this plan from READY.

@@ -1,0 +1,261 @@
+//! The forms of a report for other readers: well formed, complete, and what they say is what
+//! the report says.
+
+// The judge's scenarios hold more than the renderers need.
+#[allow(dead_code)]
+#[path = "../../analysis/tests/judge/scenario.rs"]
+mod scenario;
+
+use analysis::Evidence;
+use analysis::digest::fabric::LatencyKey;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use loadbank_cli::options::Format;
+use loadbank_cli::report::dossier::Dossier;
+use loadbank_cli::report::hlog;
+use model::Blame;
+use model::finding::{Standing, Suspect};
+use model::report::{GateOutcome, Report};
+use scenario::{Scenario, node};
+
+/// What a name may hold that wants to be markup.
+const HOSTILE: &str = "<script src=//x>&\"'|`\u{1b}[2J\n]]>";
+
+fn dossier(scenario: &Scenario) -> Dossier {
+    let mut digest = analysis::Digest::new(&scenario.plan);
+    scenario.batches.iter().for_each(|batch| digest.add(batch));
+    let evidence = digest.finish(scenario.facts.clone());
+    let report = analysis::judge(&scenario.terms(), &evidence);
+    Dossier { report, site: None, evidence: Some(evidence) }
+}
+
+fn slow() -> Dossier {
+    let mut scenario = Scenario::healthy(4);
+    scenario.slow(&node(0), 0.8);
+    dossier(&scenario)
+}
+
+/// Findings of each standing, and names that want to be markup everywhere.
+fn hostile() -> Dossier {
+    let mut dossier = slow();
+    let report = &mut dossier.report;
+    let mut watched = report.findings.first().expect("a slow device is found").clone();
+    (watched.id, watched.standing) = ("F2".to_owned(), Standing::Watch);
+    let mut ours = watched.clone();
+    (ours.id, ours.blame, ours.standing) =
+        ("F3".to_owned(), Blame::Instrument, Standing::Confirmed);
+    report.findings.extend([watched, ours]);
+    for finding in &mut report.findings {
+        finding.suspect = Suspect::new("node", HOSTILE);
+        finding.cannot_exclude = vec![Suspect::new("rack", HOSTILE)];
+        finding.evidence.push(HOSTILE.to_owned());
+        finding.action = HOSTILE.to_owned();
+    }
+    report.run.site = Some(HOSTILE.to_owned());
+    report.run.id = HOSTILE.to_owned();
+    report.reasons.push(HOSTILE.to_owned());
+    dossier
+}
+
+fn written(dossier: &Dossier, format: Format) -> String {
+    dossier.written(format).expect("it can be written")
+}
+
+fn count(node: roxmltree::Node, name: &str) -> usize {
+    node.descendants().filter(|child| child.has_tag_name(name)).count()
+}
+
+/// What the schema that servers read (junit-10) demands.
+fn check_junit(text: &str) {
+    let document = roxmltree::Document::parse(text).expect("well formed");
+    let root = document.root_element();
+    assert_eq!(root.tag_name().name(), "testsuites");
+    for suites in root.descendants().filter(|node| node.tag_name().name().starts_with("testsuite"))
+    {
+        for (attribute, name) in [
+            ("tests", "testcase"),
+            ("failures", "failure"),
+            ("errors", "error"),
+            ("skipped", "skipped"),
+        ] {
+            let said: usize =
+                suites.attribute(attribute).expect(attribute).parse().expect("a number");
+            assert_eq!(said, count(suites, name), "{attribute} of {:?}", suites.attribute("name"));
+        }
+    }
+    for suite in root.children().filter(roxmltree::Node::is_element) {
+        assert_eq!(suite.tag_name().name(), "testsuite");
+        let names: Vec<_> = suite.children().filter(roxmltree::Node::is_element).collect();
+        assert_eq!(names[0].tag_name().name(), "properties", "properties come first, and once");
+        assert!(names[1..].iter().all(|node| node.has_tag_name("testcase")));
+        for case in &names[1..] {
+            assert!(case.attribute("name").is_some() && case.attribute("classname").is_some());
+            let parts: Vec<_> =
+                case.children().filter(|c| c.is_element()).map(|c| c.tag_name().name()).collect();
+            let outcomes = parts.iter().filter(|part| **part != "system-out").count();
+            assert!(outcomes <= 1, "one outcome a case: {parts:?}");
+        }
+    }
+}
+
+fn outcome_of(text: &str, name: &str) -> Option<String> {
+    let document = roxmltree::Document::parse(text).expect("well formed");
+    let case = document
+        .descendants()
+        .find(|node| {
+            node.has_tag_name("testcase")
+                && node.attribute("name").is_some_and(|n| n.starts_with(name))
+        })
+        .unwrap_or_else(|| panic!("no case {name}"));
+    case.children()
+        .map(|child| child.tag_name().name().to_owned())
+        .find(|name| ["failure", "error", "skipped"].contains(&name.as_str()))
+}
+
+#[test]
+fn junit_tells_hardware_from_what_was_not_judged() {
+    let dossier = hostile();
+    let text = written(&dossier, Format::Junit);
+    check_junit(&text);
+    assert_eq!(outcome_of(&text, "F1").as_deref(), Some("failure"), "a confirmed finding");
+    assert_eq!(outcome_of(&text, "F2").as_deref(), Some("skipped"), "a watch decides nothing");
+    assert_eq!(outcome_of(&text, "F3").as_deref(), Some("error"), "our own failure");
+    for gate in &dossier.report.gates {
+        let expected = match gate.outcome {
+            GateOutcome::Pass => None,
+            GateOutcome::Fail => Some("failure"),
+            GateOutcome::NotEvaluated => Some("skipped"),
+        };
+        assert_eq!(outcome_of(&text, &gate.gate).as_deref(), expected, "{}", gate.gate);
+    }
+}
+
+#[test]
+fn junit_of_a_ready_run_is_green_and_of_an_interrupted_one_is_not() {
+    let scenario = Scenario::healthy(2);
+    let text = written(&dossier(&scenario), Format::Junit);
+    check_junit(&text);
+    assert!(text.contains("failures=\"0\" errors=\"0\""), "{text}");
+    insta::assert_snapshot!("ready_junit", text);
+    let mut interrupted = scenario;
+    interrupted.facts.end = model::facts::RunEnd::Stopped { now: false };
+    let text = written(&dossier(&interrupted), Format::Junit);
+    check_junit(&text);
+    assert_eq!(outcome_of(&text, "READY for").as_deref(), Some("error"));
+}
+
+#[test]
+fn what_the_plan_requires_and_nobody_measured_is_an_error() {
+    let mut scenario = Scenario::healthy(2);
+    scenario.plan.requires.insert(model::plan::Requirement::Meters);
+    let dossier = dossier(&scenario);
+    let text = written(&dossier, Format::Junit);
+    check_junit(&text);
+    assert_eq!(outcome_of(&text, "READY for").as_deref(), Some("error"));
+    assert_eq!(outcome_of(&text, "meters").as_deref(), Some("error"));
+    assert_eq!(outcome_of(&text, "collective").as_deref(), Some("skipped"), "nobody required it");
+}
+
+#[test]
+fn a_ticket_says_all_that_its_keeper_needs() {
+    let dossier = slow();
+    let ticket = dossier.ticket("F1").expect("there is one");
+    for part in ["who acts", "suspect", "cannot exclude", "effect", "limit", "action", "Evidence"] {
+        assert!(ticket.contains(part), "{part} of {ticket}");
+    }
+    insta::assert_snapshot!("slow_ticket", ticket);
+    let text = written(&dossier, Format::Markdown);
+    assert!(text.starts_with("# NOT_READY for: compute"), "the verdict comes first: {text}");
+    assert!(text.contains(&ticket));
+    let none = dossier.ticket("F9").expect_err("there is none");
+    assert!(none.code == 2 && none.words.contains("F1"), "{none}");
+}
+
+#[test]
+fn markdown_tables_keep_their_shape_whatever_names_hold() {
+    let text = written(&hostile(), Format::Markdown);
+    assert!(!text.contains("<script") && !text.contains('\u{1b}'));
+    for row in
+        text.lines().filter(|line| line.starts_with("| who acts") || line.starts_with("| suspect"))
+    {
+        assert_eq!(row.replace("\\|", "").matches('|').count(), 3, "{row}");
+    }
+}
+
+#[test]
+fn csv_holds_every_measured_value() {
+    let dossier = slow();
+    let text = written(&dossier, Format::Csv);
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let values: Vec<(String, f64)> = rows
+        .records()
+        .map(|row| row.expect("a row"))
+        .map(|row| (row[0].to_owned(), row[5].parse().expect("a number")))
+        .collect();
+    let measured = dossier.report.measured.iter();
+    let expected: Vec<_> = measured.map(|line| (line.what.clone(), line.value)).collect();
+    assert_eq!(values, expected);
+}
+
+/// A percentile as the report has it: nothing was longer than the longest.
+fn reported(report: &Report, key: &LatencyKey, suffix: &str) -> Option<f64> {
+    let (at, phase, loaded) = match key {
+        LatencyKey::Pair { pair, loaded } => (Suspect::new("pair", pair.to_string()), None, loaded),
+        LatencyKey::Phase { phase, loaded } => (Suspect::new("fleet", "all"), Some(phase), loaded),
+    };
+    let what = format!("rtt_{}_{suffix}", if *loaded { "loaded" } else { "idle" });
+    let mut lines = report.measured.iter();
+    lines
+        .find(|l| {
+            l.what == what
+                && l.at.kind == at.kind
+                && (l.at.id == at.id || at.kind == "fleet")
+                && l.phase.as_ref() == phase
+        })
+        .map(|line| line.value)
+}
+
+#[test]
+fn a_published_reader_finds_the_reports_percentiles_in_the_log() {
+    let dossier = dossier(&Scenario::healthy(3));
+    let evidence: &Evidence = dossier.evidence.as_ref().expect("it is at hand");
+    let text = written(&dossier, Format::Hlog);
+    let mut read = std::collections::BTreeMap::new();
+    for entry in IntervalLogIterator::new(text.as_bytes()) {
+        if let LogEntry::Interval(interval) = entry.expect("an entry") {
+            let bytes = base64::Engine::decode(
+                &base64::engine::general_purpose::STANDARD,
+                interval.encoded_histogram(),
+            )
+            .expect("base64");
+            let histogram: Histogram<u32> =
+                Deserializer::new().deserialize(&mut bytes.as_slice()).expect("a histogram");
+            read.insert(interval.tag().expect("a tag").as_str().to_owned(), histogram);
+        }
+    }
+    assert_eq!(read.len(), evidence.seen.latencies.len());
+    assert!(!read.is_empty(), "the scenario has round trips");
+    let mut compared = 0;
+    for (key, seen) in &evidence.seen.latencies {
+        let histogram = &read[&hlog::tag(key)];
+        assert_eq!(histogram.len(), seen.histogram.count());
+        for (share, suffix) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p999")] {
+            if let Some(us) = reported(&dossier.report, key, suffix) {
+                let read_us = histogram.value_at_quantile(share) as f64 / 1e3;
+                let off = (read_us - us) / us;
+                // The log has upper edges of bins; the report stops at the longest.
+                assert!((-1e-9..0.02).contains(&off), "{key:?} {suffix}: {read_us} and {us}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0, "percentiles of the report were compared");
+}
+
+#[test]
+fn a_log_without_the_records_is_refused() {
+    let bare = Dossier::from(slow().report);
+    let error = bare.written(Format::Hlog).expect_err("there are no records");
+    assert_eq!(error.code, 2);
+}
