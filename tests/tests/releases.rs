@@ -1,8 +1,9 @@
 //! Agents of earlier releases with the coordinator of today: what such an agent sent in a
 //! run was recorded once, and is said again here.
 //!
-//! `hold.txt` in a folder of `tests/data/sessions` for each release holds what an agent of that release sent, a
-//! message a line: the stream (`session` or `upload`), then the message in hex.
+//! `tests/data/sessions` has a folder for each release, and in it `hold.txt` what an agent of
+//! that release sent, a message a line: the stream (`session` or `upload`), then the message
+//! in hex.
 //! `LOADBANK_UPDATE=1` records that of the present release anew; those of earlier releases
 //! are never changed.
 
