@@ -348,6 +348,8 @@ pub enum Format {
     Json,
     /// For servers that run tests: failure is hardware, error is not judged
     Junit,
+    /// One page for a browser and for paper, without scripts or network
+    Html,
     /// Tickets, one a finding
     Markdown,
     /// Every measured value, a row each

@@ -259,3 +259,83 @@ fn a_log_without_the_records_is_refused() {
     let error = bare.written(Format::Hlog).expect_err("there are no records");
     assert_eq!(error.code, 2);
 }
+
+/// One file, read as XML: nothing of it is fetched, and nothing in it runs.
+fn check_page(text: &str) {
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(text, options).expect("well formed");
+    for node in document.descendants().filter(roxmltree::Node::is_element) {
+        let name = node.tag_name().name();
+        let fetches = ["script", "link", "img", "iframe", "object", "embed", "base", "form", "a"];
+        assert!(!fetches.contains(&name), "<{name}> of a page that fetches nothing");
+        for attribute in node.attributes() {
+            let key = attribute.name();
+            assert!(!key.starts_with("on") && !["src", "href"].contains(&key), "{key} of <{name}>");
+        }
+        if name == "style" {
+            let text = node.text().unwrap_or_default();
+            assert!(!text.contains("@import") && !text.contains("url("), "{text}");
+            assert!(text.contains("@media print") && text.contains("size: A4"));
+        }
+        if name == "svg" {
+            assert!(node.attribute("aria-label").is_some_and(|label| !label.is_empty()));
+        }
+    }
+    assert_eq!(count(document.root_element(), "h1"), 1, "one verdict");
+}
+
+#[test]
+fn the_page_fetches_nothing_and_names_can_not_become_markup() {
+    let text = written(&hostile(), Format::Html);
+    check_page(&text);
+    assert!(text.contains("&lt;script src=//x&gt;"), "the name is there, as text");
+    assert!(!text.contains("<script") && !text.contains('\u{1b}'));
+}
+
+#[test]
+fn a_page_of_harmless_names_has_no_word_of_the_network_at_all() {
+    let text = written(&slow(), Format::Html);
+    check_page(&text);
+    for word in ["http", "src=", "<script", "@import", "url("] {
+        assert!(!text.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_simulated_page_says_so_where_every_printed_page_shows_it() {
+    let mut scenario = Scenario::healthy(2);
+    scenario.facts.simulated = true;
+    let text = written(&dossier(&scenario), Format::Html);
+    check_page(&text);
+    assert!(text.contains("WOULD BE READY"));
+    assert!(text.contains("class=\"flag\" role=\"note\">SIMULATED: accepts no hardware"), "{text}");
+    assert!(text.contains("position: fixed"), "a fixed box is printed on every page");
+    assert!(!written(&dossier(&Scenario::healthy(2)), Format::Html).contains("class=\"flag\""));
+}
+
+#[test]
+fn what_the_page_has_no_data_for_it_calls_not_measured() {
+    let bare = Dossier::from(slow().report);
+    let text = written(&bare, Format::Html);
+    check_page(&text);
+    for words in [
+        "Not drawn: no site file",
+        "Not drawn: the records are not at hand",
+        "Thermal resistance, K/W a device: not measured.",
+        "Not measured: no round trip is in the record.",
+        "Not measured: no meter of the building was read.",
+        "Not judged: no power or cooling domain with a rating is known.",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    assert!(!text.contains("<svg"), "nothing is drawn that was not measured");
+}
+
+#[test]
+fn the_hash_of_the_page_is_that_of_the_json_form() {
+    let dossier = slow();
+    let json = written(&dossier, Format::Json);
+    let digest = ring::digest::digest(&ring::digest::SHA256, json.as_bytes());
+    let hash: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(written(&dossier, Format::Html).contains(&hash));
+}

@@ -35,6 +35,7 @@ fn paths_named_in_documents_exist() {
         "README.md",
         "ARCHITECTURE.md",
         "docs/formats.md",
+        "docs/reports.md",
         "docs/calibration.md",
         "docs/security.md",
     ] {

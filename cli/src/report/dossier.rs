@@ -6,7 +6,7 @@ use model::{Report, Site};
 
 use crate::failure::Failure;
 use crate::options::Format;
-use crate::report::{csv, hlog, json, junit, markdown, text};
+use crate::report::{csv, hlog, html, json, junit, markdown, text};
 
 /// What there is to write a report from.
 pub struct Dossier {
@@ -34,6 +34,7 @@ impl Dossier {
             Format::Text => Ok(text::render(report)),
             Format::Json => json::pretty(report).map_err(Failure::infrastructure),
             Format::Junit => Ok(junit::render(report)),
+            Format::Html => html::render(self).map_err(Failure::infrastructure),
             Format::Markdown => Ok(markdown::render(report)),
             Format::Csv => csv::render(report).map_err(Failure::infrastructure),
             Format::Hlog => match &self.evidence {

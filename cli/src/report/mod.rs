@@ -4,6 +4,7 @@ pub mod compare;
 pub mod csv;
 pub mod dossier;
 pub mod hlog;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;

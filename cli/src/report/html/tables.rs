@@ -1,0 +1,194 @@
+//! Tables: gates, what held or released the load, how far domains were loaded, meters.
+
+use std::collections::BTreeSet;
+
+use analysis::digest::meters::{Line, Quantity};
+use maud::{Markup, html};
+use model::report::{GateOutcome, Report};
+use model::site::Family;
+use model::{Metric, Site};
+
+use super::course::Course;
+use crate::report::dossier::Dossier;
+use crate::report::text::line::number;
+use crate::report::words;
+
+/// A domain counts as held where it has at least this share of the most that it reached.
+const HELD: f64 = 0.9;
+
+pub(super) fn gates(report: &Report) -> Markup {
+    html! {
+        section {
+            h2 { "Gates" }
+            @if report.gates.is_empty() { p class="open" { "The policy has none." } }
+            @else {
+                table {
+                    caption { "Every limit of the policy against the worst value; what was not evaluated is no pass" }
+                    thead { tr {
+                        th scope="col" { "Check" } th scope="col" { "Gate" } th scope="col" { "Outcome" }
+                        th scope="col" class="n" { "Worst" } th scope="col" class="n" { "Limit" }
+                        th scope="col" { "Where, or why not" } th scope="col" { "Source of the limit" }
+                    } }
+                    tbody {
+                        @for gate in &report.gates {
+                            @let [check, name, outcome, worst, limit, at] = words::gate_cells(gate);
+                            @let class = match gate.outcome {
+                                GateOutcome::Pass => "pass",
+                                GateOutcome::Fail => "fail",
+                                GateOutcome::NotEvaluated => "open",
+                            };
+                            tr {
+                                td { (check) } td { (name) } td class=(class) { (outcome) }
+                                td class="n" { (worst) } td class="n" { (limit) } td { (at) }
+                                td { (gate.source.as_deref().unwrap_or("not given")) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn releases(dossier: &Dossier) -> Markup {
+    let facts = dossier.evidence.as_ref().map(|evidence| &evidence.facts);
+    html! {
+        section {
+            h2 { "Permit and release" }
+            @match facts {
+                None => p class="open" { "Not known: the records are not at hand." },
+                Some(facts) if facts.restraints.is_empty() => {
+                    p class="open" { "The record has no permit, no staged release and nothing that held the load below the plan." }
+                },
+                Some(facts) => ul { @for line in &facts.restraints { li { (line) } } },
+            }
+            @if let Some(percent) = facts.and_then(|facts| facts.unreleased_percent) {
+                p class="fail" { (percent) " % of the load was never released." }
+            }
+        }
+    }
+}
+
+/// What one domain carried.
+struct Carried {
+    name: String,
+    rating_kw: f64,
+    /// The most of any bin of time, by the devices' sensors, and how long it was near that.
+    devices: Option<(f64, i64)>,
+    /// Mean of its meter.
+    meter_kw: Option<f64>,
+}
+
+pub(super) fn design_load(dossier: &Dossier) -> Markup {
+    let carried = dossier.site.as_ref().map(|site| carried(dossier, site)).unwrap_or_default();
+    html! {
+        section {
+            h2 { "Share of the design load" }
+            @if carried.is_empty() {
+                p class="open" { "Not judged: no power or cooling domain with a rating is known." }
+            } @else {
+                table {
+                    caption {
+                        "By the devices' own sensors, each domain with all devices below it: a lower bound of what it "
+                        "carried. Where two domains share the load of the same nodes, both show all of it."
+                    }
+                    thead { tr {
+                        th scope="col" { "Domain" } th scope="col" class="n" { "Rating, kW" }
+                        th scope="col" class="n" { "Devices' most, kW" } th scope="col" class="n" { "Share" }
+                        th scope="col" class="n" { "Held at 90 % of that, s" } th scope="col" class="n" { "Meter's mean, kW" }
+                    } }
+                    tbody {
+                        @for row in &carried {
+                            tr {
+                                th scope="row" { (row.name) } td class="n" { (number(row.rating_kw)) }
+                                @match row.devices {
+                                    Some((most, held)) => {
+                                        td class="n" { (number(most)) }
+                                        td class="n" { (format!("{:.0} %", most / row.rating_kw * 100.0)) }
+                                        td class="n" { (held) }
+                                    },
+                                    None => td colspan="3" class="open" { "not measured" },
+                                }
+                                @match row.meter_kw {
+                                    Some(kw) => td class="n" { (number(kw)) },
+                                    None => td class="n open" { "not measured" },
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn carried(dossier: &Dossier, site: &Site) -> Vec<Carried> {
+    let rated = site.domain_ixs().filter_map(|ix| {
+        let domain = site.domain(ix);
+        let carries = matches!(domain.kind.family(), Family::Power | Family::Cooling);
+        Some((ix, domain, domain.rating_kw.filter(|kw| carries && *kw > 0.0)?))
+    });
+    rated
+        .map(|(ix, domain, rating_kw)| {
+            let names: BTreeSet<&str> =
+                site.members(ix).iter().map(|node| site.node(*node).name.as_str()).collect();
+            let evidence = dossier.evidence.as_ref();
+            let course =
+                evidence.map(|seen| Course::of(seen, Metric::PowerW, |node| names.contains(node)));
+            let meter = evidence.and_then(|seen| {
+                seen.seen.meters.trace(&domain.id, Quantity::PowerKw, Line::Whole)
+            });
+            Carried {
+                name: format!("{} {}", domain.kind.word(), domain.id),
+                rating_kw,
+                devices: course.as_ref().and_then(held),
+                meter_kw: meter.and_then(|trace| trace.mean()),
+            }
+        })
+        .collect()
+}
+
+/// The most, in kW, and the seconds near it.
+fn held(course: &Course) -> Option<(f64, i64)> {
+    let sums = || course.whole().map(|(_, moment)| moment.sum);
+    let most = sums().reduce(f64::max)?;
+    let bins = sums().filter(|sum| *sum >= most * HELD).count();
+    Some((most / 1e3, i64::try_from(bins).ok()? * course.bin_s))
+}
+
+pub(super) fn meters(dossier: &Dossier) -> Markup {
+    let meters = dossier.evidence.as_ref().map(|evidence| &evidence.seen.meters);
+    html! {
+        section {
+            h2 { "Meters" }
+            @match meters.filter(|meters| !meters.is_empty()) {
+                None => p class="open" { "Not measured: no meter of the building was read." },
+                Some(meters) => {
+                    table {
+                        caption { "Calibration and the offset of a meter's clock are not part of the record: fill in by hand" }
+                        thead { tr {
+                            th scope="col" { "Domain" } th scope="col" { "Point" } th scope="col" class="n" { "Readings" }
+                            th scope="col" class="n" { "Seconds" } th scope="col" class="n" { "Mean" }
+                            th scope="col" { "Calibrated" } th scope="col" { "Clock offset" }
+                        } }
+                        tbody {
+                            @for (domain, points) in meters.domains() {
+                                @for (point, trace) in points {
+                                    tr {
+                                        th scope="row" { (domain) } td { (point.word()) } td class="n" { (trace.count()) }
+                                        td class="n" { (number(trace.seconds())) }
+                                        td class="n" { (trace.mean().map_or("not measured".to_owned(), number)) }
+                                        td class="open" { "not known" } td class="open" { "not measured" }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    @for (why, count) in meters.refused() {
+                        p class="open" { (count) " readings were not used: " (why.words()) "." }
+                    }
+                },
+            }
+        }
+    }
+}
