@@ -90,8 +90,8 @@ pub(super) fn design_load(dossier: &Dossier) -> Markup {
             } @else {
                 table {
                     caption {
-                        "By the domain's own meter where it was read; else by the sensors of all devices below it, "
-                        "less than it carried. Means over at least " (BIN_S) " s"
+                        "By the domain's own meter where it was read; else the power of all devices below it by their "
+                        "own sensors, however air and liquid shared its heat. Means over at least " (BIN_S) " s"
                     }
                     thead { tr {
                         th scope="col" { "Domain" } th scope="col" class="n" { "Rating, kW" }
