@@ -30,7 +30,9 @@ fn the_rehearsal_as_a_page() {
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let document = roxmltree::Document::parse_with_options(&page, options).expect("well formed");
     let text = |node: roxmltree::Node| -> String {
-        node.descendants().filter_map(|part| part.is_text().then(|| part.text()).flatten()).collect()
+        node.descendants()
+            .filter_map(|part| part.is_text().then(|| part.text()).flatten())
+            .collect()
     };
     let mut shown = String::new();
     for node in document.descendants().filter(roxmltree::Node::is_element) {

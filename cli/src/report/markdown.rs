@@ -69,7 +69,10 @@ pub fn ticket(report: &Report, finding: &Finding) -> String {
     rows.extend(words::members(finding).map(|members| ("shown by", members)));
     rows.extend(words::chance(finding).map(|chance| ("chance", chance)));
     let limits = words::limits(report, finding);
-    rows.push(("limit", limits.unwrap_or_else(|| "no gate of the policy names it".to_owned())));
+    rows.push((
+        "limit",
+        limits.unwrap_or_else(|| "no gate failed at the suspect itself".to_owned()),
+    ));
     rows.push(("action", finding.action.clone()));
     rows.extend(finding.next_experiment.clone().map(|next| ("next experiment", next)));
     rows.push(("run", format!("{}, plan {}", report.run.id, report.run.plan)));

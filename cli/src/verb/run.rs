@@ -46,6 +46,12 @@ pub async fn submit_and_follow(
     request: v1::SubmitRequest,
     format: Format,
 ) -> Result<ExitCode, Failure> {
+    if format == Format::Hlog {
+        // Told before anything gets warm, not after.
+        return Err(Failure::usage(
+            "hlog needs the run's records, which stay with the coordinator: ask for it afterwards by `loadbank report RUN --format hlog`",
+        ));
+    }
     let reply = client.submit(request).await?.into_inner();
     eprintln!("run {}", reply.run_id);
     eprintln!("folder {}", reply.folder);

@@ -33,7 +33,7 @@ pub(super) fn power_and_temperature(dossier: &Dossier) -> Markup {
                 p {
                     "Steps: "
                     @for (index, (_, phase)) in steps.iter().enumerate() { (index + 1) "\u{a0}" (phase) "; " }
-                    "the length of the run from the first sample on, in minutes. Means over bins; instants at which "
+                    "along the bottom: minutes since the first sample. Means over bins; instants at which "
                     "less than nine tenths of the devices spoke are left out. By the devices' own sensors, which is "
                     "less than the nodes draw at the wall."
                 }

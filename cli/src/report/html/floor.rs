@@ -61,6 +61,9 @@ fn rows(site: &Site) -> BTreeMap<String, Racks> {
         let rack = place(node, DomainKind::Rack, "in no rack");
         rows.entry(row).or_default().entry(rack).or_default().push(node);
     }
+    for nodes in rows.values_mut().flat_map(BTreeMap::values_mut) {
+        nodes.sort_by_key(|node| &site.node(*node).name);
+    }
     rows
 }
 

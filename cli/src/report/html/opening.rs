@@ -75,7 +75,7 @@ fn card(report: &Report, finding: &Finding) -> Markup {
     rows.push(("Effect", words::effect(finding).unwrap_or_else(size)));
     rows.extend(words::members(finding).map(|members| ("Shown by", members)));
     rows.extend(words::chance(finding).map(|chance| ("Chance", chance)));
-    let limit = || "no gate of the policy names it".to_owned();
+    let limit = || "no gate failed at the suspect itself".to_owned();
     rows.push(("Limit", words::limits(report, finding).unwrap_or_else(limit)));
     let none = || "nothing known of".to_owned();
     rows.push(("Cannot exclude", words::rivals(finding).unwrap_or_else(none)));

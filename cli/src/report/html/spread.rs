@@ -54,7 +54,7 @@ fn resistance(dossier: &Dossier) -> Values {
         .collect()
 }
 
-fn of(title: &str, values: &Values, dossier: &Dossier, family: Family) -> Markup {
+fn of(title: &str, values: &[(String, f64)], dossier: &Dossier, family: Family) -> Markup {
     let Some(span) = range(values.iter().map(|(_, value)| *value)) else {
         return html! { p class="open" { (title) ": not measured." } };
     };
@@ -79,7 +79,11 @@ fn of(title: &str, values: &Values, dossier: &Dossier, family: Family) -> Markup
 }
 
 /// By the innermost kind of the family that the site has; else all together.
-fn grouped(values: &Values, site: Option<&Site>, family: Family) -> Vec<(String, Vec<f64>)> {
+fn grouped(
+    values: &[(String, f64)],
+    site: Option<&Site>,
+    family: Family,
+) -> Vec<(String, Vec<f64>)> {
     let mut groups: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (node, value) in values {
         for name in domains(site, node, family) {

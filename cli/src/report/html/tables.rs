@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use analysis::digest::meters::{Line, Quantity};
+use analysis::digest::meters::{BINS_MAX, Line, Quantity};
 use maud::{Markup, html};
 use model::report::{GateOutcome, Report};
-use model::site::Family;
+use model::site::{DomainIx, Family, NodeIx};
 use model::{Metric, Site};
 
 use super::course::Course;
@@ -15,6 +15,8 @@ use crate::report::words;
 
 /// A domain counts as held where it has at least this share of the most that it reached.
 const HELD: f64 = 0.9;
+/// Narrowest bin of a meter, in seconds, a power of two: no peak of a second counts as a load.
+const BIN_S: u64 = 64;
 
 pub(super) fn gates(report: &Report) -> Markup {
     html! {
@@ -73,10 +75,9 @@ pub(super) fn releases(dossier: &Dossier) -> Markup {
 struct Carried {
     name: String,
     rating_kw: f64,
-    /// The most of any bin of time, by the devices' sensors, and how long it was near that.
-    devices: Option<(f64, i64)>,
-    /// Mean of its meter.
-    meter_kw: Option<f64>,
+    by: &'static str,
+    /// The most of any bin of time, in kW, and the seconds near that.
+    load: Option<(f64, u64)>,
 }
 
 pub(super) fn design_load(dossier: &Dossier) -> Markup {
@@ -89,19 +90,19 @@ pub(super) fn design_load(dossier: &Dossier) -> Markup {
             } @else {
                 table {
                     caption {
-                        "By the devices' own sensors, each domain with all devices below it: a lower bound of what it "
-                        "carried. Where two domains share the load of the same nodes, both show all of it."
+                        "By the domain's own meter where it was read; else the power of all devices below it by their "
+                        "own sensors, however air and liquid shared its heat. Means over at least " (BIN_S) " s"
                     }
                     thead { tr {
                         th scope="col" { "Domain" } th scope="col" class="n" { "Rating, kW" }
-                        th scope="col" class="n" { "Devices' most, kW" } th scope="col" class="n" { "Share" }
-                        th scope="col" class="n" { "Held at 90 % of that, s" } th scope="col" class="n" { "Meter's mean, kW" }
+                        th scope="col" class="n" { "Most, kW" } th scope="col" class="n" { "Share" }
+                        th scope="col" class="n" { "Within 90 % of that, s" } th scope="col" { "By" }
                     } }
                     tbody {
                         @for row in &carried {
                             tr {
                                 th scope="row" { (row.name) } td class="n" { (number(row.rating_kw)) }
-                                @match row.devices {
+                                @match row.load {
                                     Some((most, held)) => {
                                         td class="n" { (number(most)) }
                                         td class="n" { (format!("{:.0} %", most / row.rating_kw * 100.0)) }
@@ -109,10 +110,7 @@ pub(super) fn design_load(dossier: &Dossier) -> Markup {
                                     },
                                     None => td colspan="3" class="open" { "not measured" },
                                 }
-                                @match row.meter_kw {
-                                    Some(kw) => td class="n" { (number(kw)) },
-                                    None => td class="n open" { "not measured" },
-                                }
+                                td { (row.by) }
                             }
                         }
                     }
@@ -130,30 +128,40 @@ fn carried(dossier: &Dossier, site: &Site) -> Vec<Carried> {
     });
     rated
         .map(|(ix, domain, rating_kw)| {
-            let names: BTreeSet<&str> =
-                site.members(ix).iter().map(|node| site.node(*node).name.as_str()).collect();
-            let evidence = dossier.evidence.as_ref();
-            let course =
-                evidence.map(|seen| Course::of(seen, Metric::PowerW, |node| names.contains(node)));
-            let meter = evidence.and_then(|seen| {
-                seen.seen.meters.trace(&domain.id, Quantity::PowerKw, Line::Whole)
-            });
-            Carried {
-                name: format!("{} {}", domain.kind.word(), domain.id),
-                rating_kw,
-                devices: course.as_ref().and_then(held),
-                meter_kw: meter.and_then(|trace| trace.mean()),
-            }
+            let (by, load) = load(dossier, site, ix);
+            Carried { name: format!("{} {}", domain.kind.word(), domain.id), rating_kw, by, load }
         })
         .collect()
 }
 
+/// By what a domain's load is known, and the load.
+fn load(dossier: &Dossier, site: &Site, ix: DomainIx) -> (&'static str, Option<(f64, u64)>) {
+    let Some(evidence) = &dossier.evidence else { return ("the records are not at hand", None) };
+    let domain = site.domain(ix);
+    let meters = &evidence.seen.meters;
+    if let Some(trace) = meters.trace(&domain.id, Quantity::PowerKw, Line::Whole) {
+        // Never wider than the bins are: a trace has at most so many of them.
+        let least_s = (trace.seconds() / BINS_MAX as f64).ceil() as u64;
+        let bin_s = least_s.next_power_of_two().max(BIN_S);
+        return ("its meter", held(&trace.means(BIN_S), bin_s));
+    }
+    // Nobody but a meter knows how two supplies of one node share its load.
+    let shares = |node: &NodeIx| site.ancestors_of_kind(*node, domain.kind).count() > 1;
+    if site.members(ix).iter().any(shares) {
+        return ("no meter, and its nodes have other supplies of the kind", None);
+    }
+    let names: BTreeSet<&str> =
+        site.members(ix).iter().map(|node| site.node(*node).name.as_str()).collect();
+    let course = Course::of(evidence, Metric::PowerW, |node| names.contains(node));
+    let kw: Vec<f64> = course.whole().map(|(_, moment)| moment.sum / 1e3).collect();
+    ("its devices' sensors", held(&kw, course.bin_s.unsigned_abs()))
+}
+
 /// The most, in kW, and the seconds near it.
-fn held(course: &Course) -> Option<(f64, i64)> {
-    let sums = || course.whole().map(|(_, moment)| moment.sum);
-    let most = sums().reduce(f64::max)?;
-    let bins = sums().filter(|sum| *sum >= most * HELD).count();
-    Some((most / 1e3, i64::try_from(bins).ok()? * course.bin_s))
+fn held(means: &[f64], bin_s: u64) -> Option<(f64, u64)> {
+    let most = means.iter().copied().reduce(f64::max)?;
+    let bins = means.iter().filter(|kw| **kw >= most * HELD).count() as u64;
+    Some((most, bins * bin_s))
 }
 
 pub(super) fn meters(dossier: &Dossier) -> Markup {
