@@ -12,18 +12,18 @@ use crate::site::{Domain, Node, SiteDraft};
 fn site(feed_kw: Option<f64>) -> Site {
     let mut domains = Vec::new();
     for side in ["a", "b"] {
-        let mut feed = Domain::new(DomainKind::Feed, &format!("feed-{side}"));
+        let mut feed = Domain::new(DomainKind::Feed, format!("feed-{side}"));
         feed.side = Some(side.to_uppercase());
         feed.budget_kw = feed_kw;
         domains.push(feed);
         for rack in 1..=3 {
-            let mut pdu = Domain::new(DomainKind::Pdu, &format!("pdu-{side}{rack}"));
+            let mut pdu = Domain::new(DomainKind::Pdu, format!("pdu-{side}{rack}"));
             pdu.within = vec![format!("feed-{side}")];
             domains.push(pdu);
         }
     }
     for (kind, word, count) in [(DomainKind::Rack, "rack", 3), (DomainKind::Loop, "loop", 2)] {
-        domains.extend((1..=count).map(|at| Domain::new(kind, &format!("{word}-{at}"))));
+        domains.extend((1..=count).map(|at| Domain::new(kind, format!("{word}-{at}"))));
     }
     let node = |at: usize| {
         let (rack, circuit) = (at / 2 + 1, at % 2 + 1);
@@ -33,7 +33,7 @@ fn site(feed_kw: Option<f64>) -> Site {
             format!("pdu-b{rack}"),
             format!("loop-{circuit}"),
         ];
-        let mut node = Node::new(&format!("n{}", at + 1), &on.each_ref().map(String::as_str));
+        let mut node = Node::new(format!("n{}", at + 1), &on.each_ref().map(String::as_str));
         node.max_kw = Some(10.0);
         node
     };
@@ -151,7 +151,7 @@ fn what_does_not_fit_is_refused_with_the_mend() {
 
 #[test]
 fn an_experiment_has_a_bound() {
-    let nodes = (0..=STEPS_MAX / 2).map(|at| Node::new(&format!("n{at}"), &[])).collect();
+    let nodes = (0..=STEPS_MAX / 2).map(|at| Node::new(format!("n{at}"), &[])).collect();
     let draft = SiteDraft { name: "large".to_owned(), nodes, ..SiteDraft::default() };
     let site = Site::new(draft).expect("a site");
     let why = plan(ExperimentKind::Isolated, &[By::Node]).expanded(Some(&site)).expect_err("long");
