@@ -73,11 +73,11 @@ fn a_sweep_runs_at_its_minute_is_listed_and_its_second_run_tells_the_drift() {
     let second = wait_for_run(&bank, &first, Duration::from_secs(60));
     let told = report(&bank, &second);
     let lines = told["measured"].as_array().unwrap();
-    let drift = lines
+    let drifts = lines
         .iter()
-        .find(|line| line["what"].as_str().is_some_and(|what| what.starts_with("drift_power_")));
-    let percent = drift.unwrap_or_else(|| panic!("{told}"))["value"].as_f64().unwrap();
-    assert!((-18.0..-15.0).contains(&percent), "{percent} %");
+        .filter(|line| line["what"].as_str().is_some_and(|what| what.starts_with("drift_power_")));
+    let percent = drifts.filter_map(|line| line["value"].as_f64()).fold(0.0, f64::min);
+    assert!((-18.0..-15.0).contains(&percent), "{percent} %: {told}");
     let findings = told["findings"].as_array().unwrap();
     let short = findings.iter().find(|finding| finding["kind"] == "power_short");
     let short = short.unwrap_or_else(|| panic!("{told}"));
@@ -112,7 +112,9 @@ fn hooks_leave_nodes_out_and_the_one_after_always_runs() {
     add(&bank, &[never.as_slice(), &["--before", "drain"]].concat());
     assert_eq!(bank.verb(&["sweep", "run", "nightly"]).code, Some(0));
     let again = bank.verb(&["sweep", "run", "nightly"]);
-    assert_eq!(again.code, Some(2), "two never overlap: {again:?}");
+    assert_ne!(again.code, Some(0), "two never overlap: {again:?}");
+    let told = ["runs just now", "is active"].iter().any(|words| again.stderr.contains(words));
+    assert!(told, "{}", again.stderr);
     let first = wait_for_run(&bank, &Value::Null, Duration::from_secs(60));
     assert_eq!(first["what"], "READY", "{first}");
     let told = report(&bank, &first);
