@@ -280,7 +280,7 @@ pub enum SweepVerb {
     /// When each sweep is due, and what became of it last
     List(ListOptions),
     /// Add a sweep, or replace the one of that name
-    Add(SweepAddOptions),
+    Add(Box<SweepAddOptions>),
     /// Take a sweep out; what it measured stays
     Rm(SweepOptions),
     /// Begin a sweep now, within its window

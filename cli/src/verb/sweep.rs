@@ -16,7 +16,7 @@ use crate::{follow, output, plan_source};
 pub async fn run(verb: SweepVerb) -> Result<ExitCode, Failure> {
     match verb {
         SweepVerb::List(options) => list(options).await,
-        SweepVerb::Add(options) => add(options).await,
+        SweepVerb::Add(options) => add(*options).await,
         SweepVerb::Rm(options) => remove(options).await,
         SweepVerb::Run(options) => begin(options).await,
     }
