@@ -12,6 +12,7 @@ mod coverage;
 pub mod cusum;
 mod diagnose;
 pub mod digest;
+mod drift;
 mod experiments;
 mod fabric;
 mod gates;
@@ -77,7 +78,7 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
         requires: plan.requires.iter().copied().collect(),
         run: header(&case),
         findings,
-        measured: measured::measured(&case),
+        measured: drift::measured(&case),
         coverage: coverage::coverage(&case),
         not_measured: gaps.into_iter().map(|gap| gap.told_of(&case)).collect(),
         gates: gates::gates(&case),

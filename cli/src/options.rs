@@ -52,6 +52,9 @@ pub enum Verb {
     /// Check a site file, or draw it
     #[command(subcommand)]
     Site(SiteVerb),
+    /// Runs that begin by themselves: nightly checks of a fleet
+    #[command(subcommand)]
+    Sweep(SweepVerb),
     /// Acts as loadbank-agent; `local` starts its agents so
     #[command(hide = true, name = "agent-process")]
     AgentProcess(agent::Options),
@@ -231,6 +234,9 @@ pub struct ServeOptions {
     /// The building's meters: a CSV that something else appends to, for interlocks and the record
     #[arg(long, value_name = "FILE")]
     pub meters: Option<PathBuf>,
+    /// Programs that sweeps may call before and after; without it they call none
+    #[arg(long, value_name = "DIR")]
+    pub sweep_hooks: Option<PathBuf>,
     /// Nothing heats while this file is there [default: STOP in the state directory]
     #[arg(long, value_name = "PATH")]
     pub stop_file: Option<PathBuf>,
@@ -264,6 +270,77 @@ pub struct RunOptions {
     /// Proves the check: flip a bit, NODE/DEVICE/CORE@BLOCKS
     #[arg(long, hide = true)]
     pub inject: Vec<String>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Verbs about sweeps.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SweepVerb {
+    /// When each sweep is due, and what became of it last
+    List(ListOptions),
+    /// Add a sweep, or replace the one of that name
+    Add(Box<SweepAddOptions>),
+    /// Take a sweep out; what it measured stays
+    Rm(SweepOptions),
+    /// Begin a sweep now, within its window
+    Run(SweepOptions),
+}
+
+/// Options of `sweep rm` and `sweep run`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SweepOptions {
+    /// Name of the sweep
+    pub name: String,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Options of `sweep add`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SweepAddOptions {
+    /// Name of the sweep
+    pub name: String,
+    /// Built-in plan (quick, acceptance) or plan file; its text of today is kept
+    #[arg(long)]
+    pub plan: String,
+    /// Site file; its text of today is kept
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<PathBuf>,
+    /// When: minute, hour, day of month, month, day of week, as in cron
+    #[arg(long, value_name = "CRON")]
+    pub at: String,
+    /// Time zone of --at and --window, such as Europe/Berlin
+    #[arg(long, default_value = "UTC")]
+    pub zone: String,
+    /// Nodes to use: all, KIND=ID, a hostlist, N%
+    #[arg(long, value_name = "SELECTOR", default_value = "")]
+    pub on: String,
+    /// Heats within these hours only, and ramps down at their end: 02:00-05:00
+    #[arg(long, value_name = "FROM-TO", default_value = "")]
+    pub window: String,
+    /// Program in the folder of `serve --sweep-hooks` that runs first; its lines `skip NODE WHY`
+    /// leave nodes out
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub before: String,
+    /// Program that runs last, whenever the first one may have run
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub after: String,
+    /// How long each program may take
+    #[arg(long, value_name = "S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub hook_seconds: u32,
+    /// Heat domains whose rating is not in the site file; the report says so
+    #[arg(long)]
+    pub allow_unrated: bool,
+    /// A condition of the permit that you affirm for every run of it, in its own words
+    #[arg(long, value_name = "TEXT")]
+    pub affirm: Vec<String>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub target: Target,
 }

@@ -28,6 +28,8 @@ pub struct Config {
     pub interlocks: Option<PathBuf>,
     /// Table of the building's meters, followed while something else writes it.
     pub meters: Option<PathBuf>,
+    /// Folder of programs that sweeps may call before and after; `None`: none.
+    pub sweep_hooks: Option<PathBuf>,
     /// How the port for agents and operators is guarded.
     pub security: Security,
 }
@@ -41,6 +43,7 @@ impl Config {
             permission: Permission::default(),
             interlocks: None,
             meters: None,
+            sweep_hooks: None,
             state_dir,
             lease: Duration::from_secs(3),
             ramp: Duration::from_secs(2),

@@ -251,6 +251,7 @@ fn add_entry(
             let (model, per_mille) = (model.clone(), *per_mille);
             facts.mixes.push(MixFact { model, per_mille, tried_w: tried.collect() });
         }
+        JournalEntry::Swept(swept) => facts.baseline.clone_from(&swept.baseline),
         // `restraint` and `stops` read these.
         JournalEntry::Permitted { .. }
         | JournalEntry::Released { .. }

@@ -18,6 +18,7 @@ pub mod run;
 mod session;
 mod stops;
 pub mod store;
+mod sweep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,6 +128,8 @@ impl Coordinator {
                     let _ = ended.await;
                 },
             );
+        let left = hall.sweeps().left();
+        hall.finish_sweeps(left);
         tokio::spawn(tick(hall.clone()));
         tokio::spawn(judge_dirty(hall.clone(), dirty));
         let following = Arc::new(AtomicBool::new(false));
@@ -221,6 +224,7 @@ async fn tick(hall: Hall) {
         if permitted.elapsed() >= PERMIT_WATCH {
             permitted = tokio::time::Instant::now();
             hall.watch_permit();
+            hall.watch_sweeps();
         }
     }
 }

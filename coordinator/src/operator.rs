@@ -14,6 +14,7 @@ use crate::door::operator_of;
 use crate::evidence;
 use crate::hall::{Admission, Hall, SubmitError};
 use crate::store::StoreError;
+use crate::sweep::Sweep;
 
 /// Distance of status messages to a watcher.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -123,6 +124,43 @@ impl OperatorService for OperatorDoor {
         Ok(Response::new(v1::ReleaseReply { run_id, step: asked.step }))
     }
 
+    async fn add_sweep(
+        &self,
+        request: Request<v1::Sweep>,
+    ) -> Result<Response<v1::SweepReply>, Status> {
+        let who = operator_of(&request, &request.get_ref().who);
+        let asked = v1::Sweep { who, ..request.into_inner() };
+        let name = asked.name.clone();
+        self.hall.add_sweep(sweep_of(asked)?).map_err(Status::invalid_argument)?;
+        Ok(Response::new(v1::SweepReply { sweep: self.hall.sweep_entry(&name) }))
+    }
+
+    async fn remove_sweep(
+        &self,
+        request: Request<v1::SweepRequest>,
+    ) -> Result<Response<v1::SweepReply>, Status> {
+        let name = request.into_inner().name;
+        let sweep = self.hall.sweep_entry(&name);
+        self.hall.remove_sweep(&name).map_err(Status::invalid_argument)?;
+        Ok(Response::new(v1::SweepReply { sweep }))
+    }
+
+    async fn run_sweep(
+        &self,
+        request: Request<v1::SweepRequest>,
+    ) -> Result<Response<v1::SweepReply>, Status> {
+        let name = request.into_inner().name;
+        self.hall.sweep_now(&name).map_err(Status::failed_precondition)?;
+        Ok(Response::new(v1::SweepReply { sweep: self.hall.sweep_entry(&name) }))
+    }
+
+    async fn sweeps(
+        &self,
+        _request: Request<v1::SweepsRequest>,
+    ) -> Result<Response<v1::SweepsReply>, Status> {
+        Ok(Response::new(v1::SweepsReply { sweeps: self.hall.sweep_entries() }))
+    }
+
     async fn runs(
         &self,
         _request: Request<v1::RunsRequest>,
@@ -200,6 +238,39 @@ fn read_documents(asked: v1::SubmitRequest) -> Result<Admission, Status> {
         inject: asked.inject,
         affirmed: asked.affirmed,
         who: asked.who,
+        left_out: std::collections::BTreeSet::new(),
+        swept: None,
+    })
+}
+
+/// A sweep whose documents make sense, as a run's must.
+fn sweep_of(asked: v1::Sweep) -> Result<Sweep, Status> {
+    let documents = v1::SubmitRequest {
+        plan_toml: asked.plan_toml.clone(),
+        plan_file: asked.plan_file.clone(),
+        site_toml: asked.site_toml.clone(),
+        site_file: asked.site_file.clone(),
+        on: asked.on.clone(),
+        ..v1::SubmitRequest::default()
+    };
+    read_documents(documents)?;
+    Ok(Sweep {
+        name: asked.name,
+        at: asked.at,
+        zone: asked.zone,
+        plan_file: asked.plan_file,
+        plan_toml: asked.plan_toml,
+        site_file: asked.site_file,
+        site_toml: asked.site_toml,
+        on: asked.on,
+        allow_unrated: asked.allow_unrated,
+        window: asked.window,
+        before: asked.before,
+        after: asked.after,
+        hook_seconds: asked.hook_seconds,
+        affirmed: asked.affirmed,
+        who: asked.who,
+        added_ns: jiff::Timestamp::now().as_nanosecond() as i64,
     })
 }
 

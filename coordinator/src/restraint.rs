@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::facts::RunFacts;
 
-use crate::store::JournalEntry;
+use crate::store::{JournalEntry, SweptNode};
 
 /// The lowest cap of a domain in a phase.
 #[derive(Clone, Copy)]
@@ -44,6 +44,12 @@ pub(crate) fn add(facts: &mut RunFacts, journal: &[(i64, JournalEntry)]) {
                 staged = Some(*step);
                 let by = if asked_by.is_empty() { String::new() } else { format!(" ({asked_by})") };
                 facts.restraints.push(format!("{who}{by} released the load to {step} %"));
+            }
+            JournalEntry::Swept(swept) => {
+                let left = |out: &SweptNode| {
+                    format!("sweep {} left {} out: {}", swept.sweep, out.node, out.why)
+                };
+                facts.restraints.extend(swept.left_out.iter().map(left));
             }
             _ => {}
         }

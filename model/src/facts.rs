@@ -41,6 +41,32 @@ pub struct RunFacts {
     pub unreleased_percent: Option<u8>,
     /// Shares of the kernel `mix` that were chosen by measuring.
     pub mixes: Vec<MixFact>,
+    /// What earlier runs of the same sweep measured; `None` for what no sweep began.
+    pub baseline: Option<Baseline>,
+}
+
+/// What earlier clean runs of a sweep measured: kept with the run that is held against it, so
+/// that its report does not change when newer runs come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Baseline {
+    pub sweep: String,
+    /// How many runs the medians are of.
+    pub runs: u32,
+    pub values: Vec<BaselineValue>,
+}
+
+/// One measured value of earlier runs, in millionths of its unit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BaselineValue {
+    /// As in a report: `gflops_fp64`, ...
+    pub what: String,
+    pub kind: String,
+    pub id: String,
+    pub phase: Option<String>,
+    /// Of up to ten runs.
+    pub median_millionths: i64,
+    /// Of the last run, clean or not: what drifted there as well is no chance.
+    pub last_millionths: Option<i64>,
 }
 
 /// How much of `mix` is tensor work on the GPUs of a model, and what that is chosen by.

@@ -27,7 +27,7 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 16] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 17] = [
     building::testify,
     devices::testify,
     fleet_shift::testify,
@@ -44,6 +44,7 @@ const WITNESSES: [fn(&Case) -> Vec<Finding>; 16] = [
     crate::meters::testify,
     crate::gates::testify,
     crate::fabric::testify,
+    crate::drift::testify,
 ];
 
 /// All findings, the worst first, numbered.

@@ -15,4 +15,5 @@ pub mod runs;
 pub mod serve;
 pub mod site;
 pub mod stop;
+pub mod sweep;
 pub mod watch;

@@ -42,6 +42,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         security: security.clone(),
         permission,
         interlocks: options.interlocks.clone(),
+        sweep_hooks: options.sweep_hooks.clone(),
         meters: options.meters.clone(),
         stop_file: options.stop_file.clone().unwrap_or(defaults.stop_file.clone()),
         ..defaults

@@ -11,7 +11,7 @@ use super::agent::send;
 use super::heat::HeatAsked;
 use super::{Active, Hall, Inner};
 use crate::run::{RunMachine, ask_power, members_of, phase_specs, unknown_domain};
-use crate::store::{Durable, ExpandedPhase, JournalEntry, Planned, PlannedDevice, RunRow};
+use crate::store::{Durable, ExpandedPhase, JournalEntry, Planned, PlannedDevice, RunRow, Swept};
 
 /// A run that was asked for and checked as far as its documents go.
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ pub(crate) struct Admission {
     pub affirmed: Vec<String>,
     /// Who asks.
     pub who: String,
+    /// Nodes that take no part, and are not missed.
+    pub left_out: BTreeSet<String>,
+    /// The sweep that begins it.
+    pub swept: Option<Swept>,
 }
 
 /// Where a resumed run begins.
@@ -63,14 +67,16 @@ impl Hall {
         let now_ns = self.clock.now_ns();
         let (active, created, warnings, turn) = {
             let mut inner = self.lock();
-            let who = admission.who.clone();
+            let (who, swept) = (admission.who.clone(), admission.swept.clone());
             let (active, created, warnings) = self.compose(&inner, admission, now_ns)?;
             let permitted = self.permitted(&active.heat, &who);
             let failed =
                 RunRow { state: "failed".to_owned(), ended_ns: now_ns, ..active.row(&self.config) };
             let turn = Turn::take(self, &mut inner, failed)?;
             let interlocks = active.heat.interlocks_entry();
-            let entries = [Some(created), expanded(&active.plan), Some(permitted), interlocks];
+            let swept = swept.map(JournalEntry::Swept);
+            let entries =
+                [Some(created), expanded(&active.plan), Some(permitted), interlocks, swept];
             (active, entries, warnings, turn)
         };
         let run = active.run.clone();
@@ -117,10 +123,12 @@ impl Hall {
             allow_unrated,
             inject,
             affirmed,
-            who: _,
+            left_out,
+            ..
         } = admission;
         check_domains(&plan, site.as_ref())?;
-        let planned = planned_nodes(inner, &plan, site.as_ref());
+        let mut planned = planned_nodes(inner, &plan, site.as_ref());
+        planned.retain(|planned| !left_out.contains(&planned.node));
         let (present, mut warnings) = present_of(&planned)?;
         let asked = HeatAsked {
             plan: &plan,

@@ -165,7 +165,7 @@ impl Hall {
             let rule = trip.rule.clone();
             let latch = Latch { rule, words, run: run.clone() };
             inner.interlocks.latched.push(latch.clone());
-            self.writer.latch(latch);
+            self.writer.change("a trip", move |catalogue| catalogue.latch(&latch));
         }
         self.writer.journal(&run, now_ns, entry(trip));
     }
@@ -202,7 +202,8 @@ impl Hall {
             reset.map_err(SubmitError::Refused)?;
         }
         inner.interlocks.latched.retain(|latched| latched.rule != rule);
-        self.writer.unlatch(rule);
+        let lifted = rule.to_owned();
+        self.writer.change("the end of a trip", move |catalogue| catalogue.unlatch(&lifted));
         let words = format!("{who} resumed the interlock {rule}");
         tracing::warn!(%run, "{words}");
         let (rule, who) = (rule.to_owned(), who.to_owned());

@@ -10,6 +10,7 @@ mod agent;
 mod heat;
 mod interlock;
 mod status;
+mod sweeps;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,6 +33,7 @@ use crate::run::{Action, End, Event, GO_LEAD_NS, State};
 use crate::store::{
     Catalogue, Durable, JournalEntry, NodeClock, RunRow, StateLock, StoreError, Writer,
 };
+use crate::sweep::Book;
 use agent::{send, to_wire};
 
 /// An answer is followed by the next probe, so often: both processes are awake then, and the
@@ -61,6 +63,8 @@ pub(crate) struct Hall {
     pub refusals: Arc<Refusals>,
     /// No other coordinator keeps its record in our folder while we live.
     _held: Arc<StateLock>,
+    /// Runs that begin by themselves.
+    sweeps: Arc<Mutex<Book>>,
 }
 
 pub(crate) struct Inner {
@@ -98,6 +102,7 @@ impl Hall {
         let catalogue = Catalogue::open(&config.state_dir)?;
         let runs = catalogue.runs()?.into_iter().map(|row| (row.run.clone(), row)).collect();
         let (peaks, latched) = (catalogue.peaks()?, catalogue.latches()?);
+        let sweeps = Book::open(&catalogue, jiff::Timestamp::now())?;
         let config = Arc::new(config);
         let folders = config.clone();
         let writer = Writer::start(catalogue, move |run| folders.folder_of(run));
@@ -119,6 +124,7 @@ impl Hall {
             judging,
             ended: Arc::new(Notify::new()),
             refusals: Arc::default(),
+            sweeps: Arc::new(Mutex::new(sweeps)),
             _held: Arc::new(held),
         })
     }

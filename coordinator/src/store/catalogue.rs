@@ -14,6 +14,12 @@ CREATE TABLE IF NOT EXISTS runs(
   verdict TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,
   folder TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS peaks(node TEXT PRIMARY KEY, watts REAL NOT NULL, run TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sweeps(name TEXT PRIMARY KEY, sweep TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS outcomes(
+  sweep TEXT NOT NULL, due_ns INTEGER NOT NULL, run TEXT NOT NULL, what TEXT NOT NULL,
+  PRIMARY KEY(sweep, due_ns));
+CREATE TABLE IF NOT EXISTS measures(
+  sweep TEXT NOT NULL, run TEXT NOT NULL, measures TEXT NOT NULL, PRIMARY KEY(sweep, run));
 CREATE TABLE IF NOT EXISTS latches(rule TEXT NOT NULL, words TEXT NOT NULL, run TEXT NOT NULL);
 ";
 
@@ -183,6 +189,27 @@ impl Catalogue {
             query.query_map([], read)?.collect::<rusqlite::Result<Vec<RunRow>>>()
         };
         list().map_err(|source| self.error(source))
+    }
+
+    /// Changes the catalogue at once or not at all.
+    pub(super) fn write(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        let whole = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            change(&transaction)?;
+            transaction.commit()
+        };
+        whole().map_err(|source| self.error(source))
+    }
+
+    /// Reads from the catalogue.
+    pub(super) fn read<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        look(&self.connection).map_err(|source| self.error(source))
     }
 
     fn error(&self, source: rusqlite::Error) -> StoreError {

@@ -1,7 +1,25 @@
 //! What the coordinator did and knew during a run, in order: the facts beside the records.
 
-use model::facts::LossReason;
+use model::facts::{Baseline, LossReason};
 use serde::{Deserialize, Serialize};
+
+/// Of a run that a sweep began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    pub sweep: String,
+    pub due_ns: i64,
+    /// Nodes that the hook before it left out.
+    pub left_out: Vec<SweptNode>,
+    /// What it is held against: later runs change nothing in its report.
+    pub baseline: Option<Baseline>,
+}
+
+/// A node that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweptNode {
+    pub node: String,
+    pub why: String,
+}
 
 /// One entry. Variants and fields are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +41,8 @@ pub enum JournalEntry {
     Expanded {
         phases: Vec<ExpandedPhase>,
     },
+    /// A sweep began this run.
+    Swept(Swept),
     /// Heat returned after a crash because this person said so.
     Resumed {
         who: String,

@@ -10,10 +10,13 @@ mod journal;
 mod lock;
 mod run_file;
 mod seen;
+mod sweeps;
 mod writer;
 
 pub use catalogue::{Catalogue, Latch, RunRow};
-pub use journal::{ExpandedPhase, JournalEntry, NodeClock, Planned, PlannedDevice};
+pub use journal::{
+    ExpandedPhase, JournalEntry, NodeClock, Planned, PlannedDevice, Swept, SweptNode,
+};
 pub(crate) use lock::StateLock;
 pub use run_file::{RunFile, StoredBatch};
 pub use writer::{Durable, StoreError as WriteError, Writer};

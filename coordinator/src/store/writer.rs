@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::run_file::{RunFile, StoredBatch};
-use super::{Catalogue, JournalEntry, Latch, RunRow, StoreError as FileError};
+use super::{Catalogue, JournalEntry, RunRow, StoreError as FileError};
 
 /// One transaction takes at most this many commands, so that an ack is never late by much.
 const GROUP_MAX: usize = 1024;
@@ -33,6 +33,8 @@ pub enum StoreError {
 
 /// Answer to a write: sent after the commit.
 pub type Durable = Result<(), StoreError>;
+
+type Change = dyn FnOnce(&Catalogue) -> Result<(), FileError> + Send;
 
 enum Command {
     Batch {
@@ -56,11 +58,10 @@ enum Command {
         run: String,
         peaks: Vec<(String, f64)>,
     },
-    /// A trip that stays until a person resumes it.
-    Latch(Latch),
-    /// A person resumed a rule.
-    Unlatch {
-        rule: String,
+    /// Another change of the catalogue, and what it is about.
+    Change {
+        what: &'static str,
+        change: Box<Change>,
     },
     /// Closes the run's file, so that it is whole without a journal beside it.
     Close {
@@ -136,14 +137,13 @@ impl Writer {
         self.send(Command::Peaks { run: run.to_owned(), peaks });
     }
 
-    /// Keeps a trip beyond this process' life.
-    pub fn latch(&self, latch: Latch) {
-        self.send(Command::Latch(latch));
-    }
-
-    /// A rule was resumed.
-    pub fn unlatch(&self, rule: &str) {
-        self.send(Command::Unlatch { rule: rule.to_owned() });
+    /// Changes the catalogue behind all that was sent before. What the disk refuses is told.
+    pub(crate) fn change(
+        &self,
+        what: &'static str,
+        change: impl FnOnce(&Catalogue) -> Result<(), FileError> + Send + 'static,
+    ) {
+        self.send(Command::Change { what, change: Box::new(change) });
     }
 
     /// The receiver hears when everything sent before is committed.
@@ -258,15 +258,9 @@ fn commit_group(
                     tracing::error!(%run, %error, "measured watts not kept");
                 }
             }
-            Command::Latch(latch) => {
-                if let Err(error) = lines.catalogue.latch(&latch) {
-                    tracing::error!(rule = %latch.rule, %error, "trip not kept for a restart");
-                }
-            }
-            Command::Unlatch { rule } => {
-                // It trips again after a restart then: a person resumes it once more.
-                if let Err(error) = lines.catalogue.unlatch(&rule) {
-                    tracing::error!(%rule, %error, "trip not forgotten");
+            Command::Change { what, change } => {
+                if let Err(error) = change(lines.catalogue) {
+                    tracing::error!(%error, "{what} not kept for a restart");
                 }
             }
             Command::Flush { done } => flushes.push(done),
