@@ -6,7 +6,7 @@ use std::path::Path;
 use agent::spool::{Identity, Limits, Spool};
 use coordinator::store::{JournalEntry, RunFile};
 use model::id::AgentInstance;
-use model::record::Record;
+use model::record::{Record, Work};
 use proto::convert::records_from_batch;
 
 /// Who made a batch, and which.
@@ -30,6 +30,26 @@ pub fn batches(folder: &Path) -> BTreeSet<BatchKey> {
     })
     .expect("readable batches");
     keys
+}
+
+/// Every window of work in a run's file, with its node.
+///
+/// # Panics
+/// When there is no readable run file.
+#[must_use]
+pub fn windows(folder: &Path, run: &str) -> Vec<(String, Work)> {
+    let file = RunFile::open(folder).expect("a run file");
+    let mut windows = Vec::new();
+    let read = file.for_each_batch(run, |stored| {
+        for record in records_from_batch(&stored.batch).expect("records").records {
+            if let Record::Work(work) = record {
+                windows.push((stored.batch.node.clone(), work));
+            }
+        }
+        Ok(())
+    });
+    read.expect("readable batches");
+    windows
 }
 
 /// The batches that agents said they gave up, by instance.

@@ -4,9 +4,7 @@
 
 use std::path::Path;
 
-use coordinator::store::{JournalEntry, RunFile};
-use model::record::{Record, Work};
-use proto::convert::records_from_batch;
+use coordinator::store::JournalEntry;
 use serde_json::Value;
 use system_tests::bank::RUN_PATIENCE;
 use system_tests::{Bank, record, wait_until};
@@ -21,21 +19,6 @@ const SITE: &str = "schema = 1\nname = \"hall-t\"\n\
 const ISOLATED: &str = "schema = 1\nname = \"e\"\nrequires = [\"compute\"]\n[[phase]]\n\
     kind = \"isolated\"\nby = \"pdu\"\nseconds = 4\nrest_seconds = 1\n\
     load = { kernel = \"fp64\", percent = 40 }\n";
-
-fn windows(bank: &Bank, run: &str) -> Vec<(String, Work)> {
-    let file = RunFile::open(&bank.run_folder(run)).unwrap();
-    let mut windows = Vec::new();
-    let read = file.for_each_batch(run, |stored| {
-        for record in records_from_batch(&stored.batch).unwrap().records {
-            if let Record::Work(work) = record {
-                windows.push((stored.batch.node.clone(), work));
-            }
-        }
-        Ok(())
-    });
-    read.unwrap();
-    windows
-}
 
 fn example(name: &str) -> String {
     let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
@@ -77,7 +60,7 @@ fn an_isolated_plan_runs_its_steps_one_after_another_and_is_ready() {
             step("together", &["n1", "n2", "n3"]),
         ]
     );
-    let work = windows(&bank, &id);
+    let work = record::windows(&bank.run_folder(&id), &id);
     let worked = |node: &str, phase: &str| {
         work.iter().any(|(at, work)| at == node && work.phase == phase && work.level > 0.1)
     };

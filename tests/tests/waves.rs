@@ -3,9 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets nothing ends there")]
 
-use coordinator::store::{JournalEntry, RunFile};
-use model::record::{Record, Work};
-use proto::convert::records_from_batch;
+use coordinator::store::JournalEntry;
+use model::record::Work;
 use system_tests::bank::RUN_PATIENCE;
 use system_tests::{Bank, record, wait_until};
 
@@ -23,21 +22,6 @@ fn plan(phase: &str) -> String {
 
 const STAGGER: &str = "name = \"s\"\nkind = \"stagger\"\nseconds = 16\nby = \"rack\"\n\
     delay_seconds = 2\nramp_seconds = 2";
-
-fn windows(bank: &Bank, run: &str) -> Vec<(String, Work)> {
-    let file = RunFile::open(&bank.run_folder(run)).unwrap();
-    let mut windows = Vec::new();
-    let read = file.for_each_batch(run, |stored| {
-        for record in records_from_batch(&stored.batch).unwrap().records {
-            if let Record::Work(work) = record {
-                windows.push((stored.batch.node.clone(), work));
-            }
-        }
-        Ok(())
-    });
-    read.unwrap();
-    windows
-}
 
 /// Level times seconds before and behind the middle of a phase.
 fn halves(windows: &[(String, Work)], node: &str, middle_ns: i64) -> (f64, f64) {
@@ -69,7 +53,7 @@ fn racks_go_up_one_after_another_where_all_together_would_be_refused() {
     let (mut run, _watch, id) = bank.begin_with(&plan(STAGGER), &["--site", &site]);
     assert_eq!(run.finish(RUN_PATIENCE).code.map(|code| code < 4), Some(true));
     let windows = wait_until("the windows are stored", RUN_PATIENCE, || {
-        Some(windows(&bank, &id)).filter(|windows| !windows.is_empty())
+        Some(record::windows(&bank.run_folder(&id), &id)).filter(|windows| !windows.is_empty())
     });
     let journal = record::journal(&bank.run_folder(&id));
     let start_ns = journal.iter().find_map(|entry| match entry {

@@ -121,7 +121,7 @@ pub(super) fn warnings(report: &Report) -> Vec<&'static str> {
     words
 }
 
-/// How often chance does as much.
+/// How often chance does as much: false discovery rate where there is one, else p.
 pub(super) fn chance(finding: &Finding) -> Option<String> {
     let rate = |name: &str, value: f64| match value {
         v if v < LEAST_P_SHOWN => format!("{name} below {LEAST_P_SHOWN}"),

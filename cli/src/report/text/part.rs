@@ -5,9 +5,7 @@ use model::finding::{Finding, FindingKind, Standing};
 
 use super::findings::{name, told};
 use super::line::{Page, number};
-
-/// Smaller values are told as an upper bound.
-const LEAST_P_SHOWN: f64 = 0.0001;
+use crate::report::words;
 
 /// Whether a finding is about more than one node.
 pub(super) fn is_shared(finding: &Finding) -> bool {
@@ -31,7 +29,7 @@ pub(super) fn write(page: &mut Page, finding: &Finding) {
     if let Some(members) = members(finding) {
         told(page, "shown by", &members);
     }
-    if let Some(chance) = chance(finding) {
+    if let Some(chance) = words::chance(finding) {
         told(page, "chance", &chance);
     }
 }
@@ -107,21 +105,6 @@ fn members(finding: &Finding) -> Option<String> {
         words += &format!("; {silent} of {} say nothing", members.total);
     }
     Some(words)
-}
-
-/// How often chance does as much: false discovery rate where there is one, else p.
-fn chance(finding: &Finding) -> Option<String> {
-    let rate = |name: &str, value: f64| match value {
-        v if v < LEAST_P_SHOWN => format!("{name} below {LEAST_P_SHOWN}"),
-        v => format!("{name} {v:.4}"),
-    };
-    let mut words: Vec<String> = Vec::new();
-    words.extend(finding.p_value.map(|p| rate("p", p)));
-    words.extend(finding.q_value.map(|q| rate("q (false discovery rate)", q)));
-    words.extend(finding.confidence.map(|share| {
-        format!("{:.0} % of findings like this were true in calibration", share * 100.0)
-    }));
-    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// Whose work it is.
