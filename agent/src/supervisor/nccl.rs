@@ -97,6 +97,16 @@ impl Supervisor {
         }
     }
 
+    /// A worker that ended before it answered will never answer: READY need not wait for it.
+    pub(super) fn give_up_nccl(&mut self, slot: Slot) {
+        let Some(run) = self.run.as_mut() else { return };
+        if run.nccl_owed.is_some_and(|attempt| slot == Slot::Nccl(attempt)) {
+            run.nccl_owed = None;
+            let text = "NCCL's process ended before it answered".to_owned();
+            self.answer_pending_arm(Some(text));
+        }
+    }
+
     /// GO: the id came with it. Probes go on over TCP beside the collective.
     pub(super) fn order_nccl(&mut self, arm: &v1::Arm, phase: &TimedPhase, nccl_id: Vec<u8>) {
         let Some(mine) = arm.peers.iter().find(|peer| peer.node == self.parts.node) else { return };

@@ -433,6 +433,11 @@ impl Supervisor {
     pub(super) fn tell(&mut self, slot: Slot, command: Command) {
         let Some(worker) = self.workers.get_mut(&slot) else { return };
         if let Err(error) = worker.tell(command) {
+            // A job over NCCL ends by itself, and may have ended before its last words are read:
+            // they, or their absence, say how. One that only hangs has its instant to be killed.
+            if matches!(slot, Slot::Nccl(_)) {
+                return;
+            }
             worker.kill();
             self.workers.remove(&slot);
             let device = slot.device();
@@ -539,6 +544,7 @@ impl Supervisor {
                     && self.workers.get(&slot).is_some_and(|worker| worker.idle) =>
             {
                 self.workers.remove(&slot);
+                self.give_up_nccl(slot);
             }
             Output::Ended => {
                 self.kill_worker(slot, "its process ended by itself");
