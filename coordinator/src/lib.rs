@@ -9,6 +9,7 @@ mod evidence;
 mod export;
 mod hall;
 mod interlock;
+mod meter;
 mod operator;
 mod permit;
 pub mod pki;
