@@ -100,6 +100,7 @@ impl Hall {
         active.machine.hold_heat(active.heat.held.waits());
         let actions = inner.active.insert(active).machine.begin(now_ns);
         self.begin_watching(&mut inner, now_ns);
+        self.begin_metering(&inner, now_ns);
         // Before the first phase is armed: it is armed with its scale.
         self.control(&mut inner, now_ns);
         for action in actions {
@@ -177,6 +178,7 @@ impl Hall {
             clocks: Vec::new(),
             site,
             heat,
+            meters: super::Recorded::default(),
         };
         Ok((active, created, warnings))
     }

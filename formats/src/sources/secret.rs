@@ -27,14 +27,6 @@ pub(super) fn read(table: &Table<'_, '_>, key: &str, folder: &Path) -> Option<Se
     table.text(&env_key).map(Secret::Env)
 }
 
-/// The two keys that [`read`] looks at.
-macro_rules! keys {
-    ($key:literal) => {
-        [concat!($key, "_file"), concat!($key, "_env")]
-    };
-}
-pub(super) use keys;
-
 impl Secret {
     /// The secret, without the end of its line.
     ///
