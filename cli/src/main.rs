@@ -50,6 +50,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Release(options) => verb::release::run(options).await,
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
+            Verb::Meters { verb } => verb::meters::run(verb).await,
             Verb::Agents(options) => verb::agents::run(options).await,
             Verb::Pki(verb) => verb::pki::run(verb),
             Verb::Rehearse(options) => verb::rehearse::run(&options),

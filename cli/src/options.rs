@@ -36,6 +36,11 @@ pub enum Verb {
     Resume(ResumeOptions),
     /// List runs
     Runs(ListOptions),
+    /// The building's own meters: what they say, and how they do
+    Meters {
+        #[command(subcommand)]
+        verb: MetersVerb,
+    },
     /// List agents
     Agents(ListOptions),
     /// Run a plan on a simulated hall and judge it: would this plan notice?
@@ -231,7 +236,7 @@ pub struct ServeOptions {
     /// Rules that end heat when a reading passes its limit or falls silent
     #[arg(long, value_name = "FILE")]
     pub interlocks: Option<PathBuf>,
-    /// The building's meters: a CSV that something else appends to, for interlocks and the record
+    /// The building's meters, for interlocks and the record: a document of sources (.toml), or a CSV that something else appends to
     #[arg(long, value_name = "FILE")]
     pub meters: Option<PathBuf>,
     /// Programs that sweeps may call before and after; without it they call none
@@ -297,6 +302,28 @@ pub struct SweepOptions {
     pub json: bool,
     #[command(flatten)]
     pub target: Target,
+}
+
+/// What to do with meters.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum MetersVerb {
+    /// Asks every device of a document for a while and prints what it says: no coordinator needed
+    Check(MetersCheckOptions),
+    /// How the meters of a coordinator do
+    List(ListOptions),
+}
+
+/// Options of `meters check`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MetersCheckOptions {
+    /// Document of sources
+    pub file: PathBuf,
+    /// How long to ask
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `sweep add`.

@@ -33,6 +33,7 @@ use door::{Guard, gate};
 pub use evidence::{EvidenceError, RunEvidence, evidence_of, parse_documents, report_of};
 use formats::sources::SourceKind;
 use hall::Hall;
+pub use meter::{Checked as CheckedMeter, check as check_meters};
 use model::table::MeterRow;
 pub use permit::Permission;
 use proto::channel::check_plain_text;

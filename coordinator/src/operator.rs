@@ -186,6 +186,13 @@ impl OperatorService for OperatorDoor {
         Ok(Response::new(self.hall.agents()))
     }
 
+    async fn meters(
+        &self,
+        _request: Request<v1::MetersRequest>,
+    ) -> Result<Response<v1::MetersReply>, Status> {
+        Ok(Response::new(self.hall.meters()))
+    }
+
     async fn report(
         &self,
         request: Request<v1::ReportRequest>,

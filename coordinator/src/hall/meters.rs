@@ -91,6 +91,27 @@ impl Hall {
         }
     }
 
+    /// How every device of the building does.
+    pub(crate) fn meters(&self) -> v1::MetersReply {
+        let now_ns = self.clock.now_ns();
+        let inner = self.lock();
+        let seconds = |ns: i64| ns as f64 / 1e9;
+        let entry = |(place, state): (&Place, &State)| v1::MeterEntry {
+            source: place.source.clone(),
+            address: place.address.clone(),
+            domain: place.domain.clone(),
+            rounds: state.rounds,
+            failed: state.failed,
+            readings: state.rows,
+            doubles: state.doubles,
+            wrong: state.wrong,
+            trouble: state.trouble.as_ref().map_or_else(String::new, |(_, e)| e.to_string()),
+            last_reading_s: state.last_row_ns.map(|at_ns| seconds(now_ns - at_ns)),
+            clock_off_s: state.off_ns.map(seconds),
+        };
+        v1::MetersReply { meters: inner.meters.iter().map(entry).collect() }
+    }
+
     fn tell_meter(&self, run: &str, now_ns: i64, place: &Place, event: MeterEvent, why: &str) {
         let entry = JournalEntry::Meter {
             source: place.source.clone(),

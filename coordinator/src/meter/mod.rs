@@ -3,6 +3,7 @@
 //! Every source is optional and every absence is said: what a device did not answer becomes a
 //! gap of the run, and silence is what interlocks trip on.
 
+mod check;
 mod clock;
 mod drive;
 mod modbus;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use formats::sources::{Source, SourceKind, Sources, Target};
 use tokio::task::JoinSet;
 
+pub use check::{Checked, check};
 pub(crate) use drive::{Ear, Place};
 use drive::{Rhythm, drive};
 pub(crate) use port::Meter;
