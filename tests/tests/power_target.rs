@@ -78,9 +78,14 @@ fn watts_are_held_and_what_was_not_held_is_told() {
     let (mut run, watch, _) = bank.begin(&plan(&phases));
     let draw_w = |level: f64| IDLE_W + SPAN_W * level;
     let (began, mut most) = (Instant::now(), 0.0_f64);
+    let (mut told, mut silent) = ((serde_json::Value::Null, Instant::now()), Duration::ZERO);
     while run.runs() {
         std::thread::sleep(Duration::from_millis(50));
         let status = watch.statuses().pop().unwrap_or_default();
+        if told.0 != status {
+            told = (status.clone(), Instant::now());
+        }
+        silent = silent.max(told.1.elapsed());
         let level = |node: usize| status["nodes"][node]["level"].as_f64().unwrap_or(0.0);
         let levels = [level(0), level(1)];
         for (meter, level) in meters.iter().zip(&levels) {
@@ -92,7 +97,16 @@ fn watts_are_held_and_what_was_not_held_is_told() {
         println!("{:6.2} s {} {levels:.3?}", began.elapsed().as_secs_f64(), status["phase"]);
     }
     let done = run.finish(SOON);
-    assert!(most < TARGET_W * 1.1, "{most} W");
+    // Where this process had to wait for a processor, what it played was no power meter.
+    let stalled = meters.iter().map(FalsePower::longest_beat).max().unwrap_or_default();
+    let played = stalled < STALL && silent < SILENT;
+    if !played {
+        println!(
+            "false meters stood still for {stalled:?}, statuses for {silent:?}: how well watts \
+             were held is NOT JUDGED"
+        );
+    }
+    assert!(!played || most < TARGET_W * 1.1, "{most} W");
     let report = done.json();
     let reasons = report["reasons"].to_string();
     // A machine that stalls makes a false counter jump, and the loop comes down from what it
@@ -111,18 +125,26 @@ fn watts_are_held_and_what_was_not_held_is_told() {
     };
     for device in ["n1/0", "n2/0"] {
         assert_eq!(value("power_target_w", device), TARGET_W);
-        assert!((value("power_held_w", device) / TARGET_W - 1.0).abs() < 0.15);
+        let off = (value("power_held_w", device) / TARGET_W - 1.0).abs();
+        assert!(!played || off < 0.15, "{device}: {off}");
     }
     assert_eq!(value("power_target_w", "all"), 2.0 * TARGET_W);
 }
 
 /// How often a false counter moves: agents look every 200 ms.
 const BEAT: Duration = Duration::from_millis(5);
+/// A counter that stood still for half of an agent's look shows half of the power.
+const STALL: Duration = Duration::from_millis(100);
+/// Levels reach this process with a status a second; what comes later is drawn later than
+/// `LAG_MS` says.
+const SILENT: Duration = Duration::from_millis(2_000);
 
 /// An energy counter of a false processor package, on a thread of its own: a counter that moved
 /// when the test has time for it would be noise to the loop that reads it.
 struct FalsePower {
     watts: Arc<AtomicU64>,
+    /// Nanoseconds.
+    longest_beat: Arc<AtomicU64>,
 }
 
 impl FalsePower {
@@ -134,9 +156,12 @@ impl FalsePower {
         std::fs::write(zone.join("energy_uj"), "0").unwrap();
         let watts: Arc<AtomicU64> = Arc::new(AtomicU64::new(IDLE_W.to_bits()));
         let drawn = Arc::downgrade(&watts);
+        let longest_beat = Arc::new(AtomicU64::new(0));
+        let longest = longest_beat.clone();
         std::thread::spawn(move || {
             let (mut spent_uj, mut last) = (0.0, Instant::now());
             while let Some(watts) = drawn.upgrade() {
+                longest.fetch_max(last.elapsed().as_nanos() as u64, Ordering::Relaxed);
                 let seconds = last.elapsed().as_secs_f64();
                 last = Instant::now();
                 spent_uj += f64::from_bits(watts.load(Ordering::Relaxed)) * seconds * 1e6;
@@ -150,7 +175,12 @@ impl FalsePower {
                 std::thread::sleep(BEAT);
             }
         });
-        Self { watts }
+        Self { watts, longest_beat }
+    }
+
+    /// The longest time between two of its writes.
+    fn longest_beat(&self) -> Duration {
+        Duration::from_nanos(self.longest_beat.load(Ordering::Relaxed))
     }
 
     fn draw(&self, watts: f64) {
