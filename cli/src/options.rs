@@ -309,8 +309,26 @@ pub struct SweepOptions {
 pub enum MetersVerb {
     /// Asks every device of a document for a while and prints what it says: no coordinator needed
     Check(MetersCheckOptions),
+    /// Writes down what every device of a document says, as a table for `analyze --meters`
+    Record(MetersRecordOptions),
     /// How the meters of a coordinator do
     List(ListOptions),
+}
+
+/// Options of `meters record`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MetersRecordOptions {
+    /// Document of sources
+    pub file: PathBuf,
+    /// Table to write: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "TABLE")]
+    pub out: PathBuf,
+    /// How long to ask; Ctrl-C ends it earlier and keeps what was read
+    #[arg(long, value_name = "S", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
+    pub seconds: u64,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `meters check`.

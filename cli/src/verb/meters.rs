@@ -1,14 +1,15 @@
-//! `loadbank meters check` and `loadbank meters list`: what does the building say?
+//! `loadbank meters check|record|list`: what does the building say?
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use coordinator::CheckedMeter;
+use coordinator::{CheckedMeter, RecordedMeter};
+use formats::MeterWriter;
 use proto::v1;
 
 use crate::client::connect;
 use crate::failure::Failure;
-use crate::options::{ListOptions, MetersCheckOptions, MetersVerb};
+use crate::options::{ListOptions, MetersCheckOptions, MetersRecordOptions, MetersVerb};
 use crate::output;
 
 /// Exit code where a device did not answer, or said what is no reading.
@@ -21,6 +22,7 @@ const NOT_ALL: u8 = 3;
 pub async fn run(verb: MetersVerb) -> Result<ExitCode, Failure> {
     match verb {
         MetersVerb::Check(options) => check(&options).await,
+        MetersVerb::Record(options) => record(&options).await,
         MetersVerb::List(options) => list(&options).await,
     }
 }
@@ -76,6 +78,39 @@ fn checked_json(meter: &CheckedMeter) -> serde_json::Value {
         "clock_off_s": meter.off_ns.map(|ns| ns as f64 / 1e9), "wrong": meter.wrong,
         "rows": meter.rows.iter().map(row).collect::<Vec<_>>(),
     })
+}
+
+async fn record(options: &MetersRecordOptions) -> Result<ExitCode, Failure> {
+    let sources = formats::sources::read(&options.file).map_err(Failure::usage)?;
+    let out = options.out.display();
+    let mut writer = MeterWriter::create(&options.out).map_err(Failure::usage)?;
+    eprintln!("writing {out} for {} s; Ctrl-C ends it", options.seconds);
+    let mut rows = 0_u64;
+    let recording =
+        coordinator::record_meters(&sources, Duration::from_secs(options.seconds), |recorded| {
+            match recorded {
+                RecordedMeter::Said(words) => eprintln!("{words}"),
+                RecordedMeter::Rows(read) => {
+                    rows += read.len() as u64;
+                    for row in read {
+                        writer.push(row).map_err(|error| error.to_string())?;
+                    }
+                }
+            }
+            Ok(())
+        });
+    tokio::select! {
+        ended = recording => ended.map_err(Failure::infrastructure)?,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    writer.finish().map_err(Failure::infrastructure)?;
+    if options.json {
+        let document = serde_json::json!({ "file": out.to_string(), "readings": rows });
+        output::line(&document.to_string())?;
+    } else {
+        output::line(&format!("{rows} readings in {out}"))?;
+    }
+    Ok(if rows > 0 { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
 }
 
 async fn list(options: &ListOptions) -> Result<ExitCode, Failure> {

@@ -9,7 +9,7 @@ use proto::convert::records_to_bytes;
 use proto::v1;
 
 use super::{Active, Hall, Inner};
-use crate::meter::{Change, Ear, Place, State};
+use crate::meter::{Change, Ear, Place, State, off_words};
 use crate::store::{JournalEntry, MeterEvent, StoredBatch};
 
 /// What meters said leaves for the store so often, as agents' batches do.
@@ -145,14 +145,15 @@ impl Hall {
         let run = inner.active.as_ref().map(|active| active.run.clone());
         drop(inner);
         for change in changes {
-            let (event, why) = match change {
-                Change::Lost(error) => (MeterEvent::Lost, error.to_string()),
-                Change::Back => (MeterEvent::Back, String::new()),
-                Change::ClockOff(off_ns) => (MeterEvent::ClockOff, off_words(*off_ns)),
-                Change::ClockRight => (MeterEvent::ClockRight, String::new()),
+            let event = match change {
+                Change::Lost(_) => MeterEvent::Lost,
+                Change::Back => MeterEvent::Back,
+                Change::ClockOff(_) => MeterEvent::ClockOff,
+                Change::ClockRight => MeterEvent::ClockRight,
             };
+            let why = change.words();
             let (source, address) = (&place.source, &place.address);
-            tracing::warn!(%source, %address, domain = %place.domain, "meter {}: {why}", event.word());
+            tracing::warn!(%source, %address, domain = %place.domain, "meter: {why}");
             if let Some(run) = &run {
                 self.tell_meter(run, now_ns, place, event, &why);
             }
@@ -181,11 +182,6 @@ impl Ear for HallEar {
     fn state(&self, place: &Place, state: &State, changes: &[Change]) {
         self.0.note_state(place, state, changes);
     }
-}
-
-fn off_words(off_ns: i64) -> String {
-    let way = if off_ns > 0 { "behind" } else { "ahead" };
-    format!("its clock is {:.1} s {way} of ours", off_ns.unsigned_abs() as f64 / 1e9)
 }
 
 /// What the run keeps; an empty cell is nothing to keep.

@@ -11,6 +11,7 @@ mod mqtt;
 mod pace;
 mod port;
 mod prometheus;
+mod record;
 mod redfish;
 mod row;
 mod snmp;
@@ -25,7 +26,8 @@ pub use check::{Checked, check};
 pub(crate) use drive::{Ear, Place};
 use drive::{Rhythm, drive};
 pub(crate) use port::Meter;
-pub(crate) use state::{Change, State};
+pub use record::{Recorded, record};
+pub(crate) use state::{Change, State, off_words};
 
 /// Starts a task for every device of a document. They end when the set is dropped.
 ///

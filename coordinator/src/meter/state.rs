@@ -31,6 +31,24 @@ pub(crate) enum Change {
     ClockRight,
 }
 
+impl Change {
+    /// In words for a person.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Lost(error) => error.to_string(),
+            Self::Back => "answers again".to_owned(),
+            Self::ClockOff(off_ns) => off_words(*off_ns),
+            Self::ClockRight => "its clock is right again".to_owned(),
+        }
+    }
+}
+
+/// By how much a source's clock is off, in words.
+pub(crate) fn off_words(off_ns: i64) -> String {
+    let way = if off_ns > 0 { "behind" } else { "ahead of" };
+    format!("its clock is {:.1} s {way} ours", off_ns.unsigned_abs() as f64 / 1e9)
+}
+
 impl State {
     /// A round failed.
     pub(crate) fn fail(&mut self, now_ns: i64, error: MeterError) -> Option<Change> {

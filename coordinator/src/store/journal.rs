@@ -35,20 +35,6 @@ pub enum MeterEvent {
     Wrong,
 }
 
-impl MeterEvent {
-    /// In a word, for a log.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::Back => "back",
-            Self::ClockOff => "with a clock that is off",
-            Self::ClockRight => "with a clock that is right again",
-            Self::Wrong => "not understood",
-        }
-    }
-}
-
 /// One entry. Variants and fields are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
