@@ -57,6 +57,21 @@ pub(super) fn meters(case: &Case) -> Vec<Gap> {
     gaps
 }
 
+/// Power meters whose clocks the load could not tell.
+pub(super) fn meter_clocks(case: &Case) -> Option<Gap> {
+    let (site, building) = (case.site?, case.building?);
+    let unknown = building.alignments.iter().filter(|aligned| aligned.offset_s.is_none());
+    let names: Vec<&str> = unknown.map(|aligned| site.domain(aligned.domain).id.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let why = format!(
+            "no step of the load tells how far their clocks are off, and no order of events is \
+             claimed from them: {}",
+            list(names)
+        );
+        Gap::new("meter_times", why, Concern::Nobody)
+    })
+}
+
 /// Meters that did not answer, and what was no reading, by source and reason.
 fn silent(case: &Case) -> Vec<Gap> {
     let run_ns = case.facts.ended_unix_ns.map_or(i64::MAX, |end| end - case.facts.started_unix_ns);
