@@ -48,6 +48,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Watch(options) => verb::watch::run(options).await,
             Verb::Stop(options) => verb::stop::run(options).await,
             Verb::Release(options) => verb::release::run(options).await,
+            Verb::Mark(options) => verb::mark::run(options).await,
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
             Verb::Meters { verb } => verb::meters::run(verb).await,

@@ -32,6 +32,8 @@ pub enum Verb {
     Stop(StopOptions),
     /// Let a run's load come up to a step of its permit, as a named person
     Release(ReleaseOptions),
+    /// Record the instant of something that only a person knows: a feed that was pulled
+    Mark(MarkOptions),
     /// Bring heat back to a run that a coordinator's crash suspended
     Resume(ResumeOptions),
     /// List runs
@@ -297,6 +299,21 @@ pub enum SweepVerb {
 pub struct SweepOptions {
     /// Name of the sweep
     pub name: String,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Options of `mark`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MarkOptions {
+    /// What happened, in a few words
+    pub text: String,
+    /// Run that it belongs to [default: the active one]
+    #[arg(long)]
+    pub run: Option<String>,
     /// One JSON document on standard output
     #[arg(long)]
     pub json: bool,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use analysis::{Digest, Evidence};
 use model::facts::{
-    LossReason, MixFact, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact,
+    LossReason, MarkFact, MixFact, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact,
 };
 use model::plan::Plan;
 use model::site::Site;
@@ -253,6 +253,9 @@ fn add_entry(
             facts.mixes.push(MixFact { model, per_mille, tried_w: tried.collect() });
         }
         JournalEntry::Swept(swept) => facts.baseline.clone_from(&swept.baseline),
+        JournalEntry::Mark { who, text } => {
+            facts.marks.push(MarkFact { at_unix_ns: time_ns, who: who.clone(), text: text.clone() })
+        }
         // `restraint`, `stops` and `meter_gaps` read these.
         JournalEntry::Meter { .. } => {}
         JournalEntry::Permitted { .. }

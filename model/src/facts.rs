@@ -43,8 +43,18 @@ pub struct RunFacts {
     pub mixes: Vec<MixFact>,
     /// What earlier runs of the same sweep measured; `None` for what no sweep began.
     pub baseline: Option<Baseline>,
+    /// What persons marked, in order.
+    pub marks: Vec<MarkFact>,
     /// Meters that were silent or not to be believed, in order.
     pub meter_gaps: Vec<MeterGap>,
+}
+
+/// What a person saw at an instant, on the coordinator's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MarkFact {
+    pub at_unix_ns: i64,
+    pub who: String,
+    pub text: String,
 }
 
 /// A meter of the building that was silent, or said what is no reading.

@@ -69,9 +69,8 @@ impl Rehearsal {
 }
 
 fn parts() -> Parts {
-    let of = |word: &str, from: usize, to: usize| {
-        (from..=to).map(|at| format!("{word}-{at}")).collect()
-    };
+    let of =
+        |word: &str, from: usize, to: usize| (from..=to).map(|at| format!("{word}-{at}")).collect();
     Parts {
         snmp: of("pdu-a", 1, 8),
         prometheus: of("pdu-b", 1, 8),

@@ -4,6 +4,7 @@ pub mod agents;
 pub mod analyze;
 pub mod compare;
 pub mod local;
+pub mod mark;
 pub mod meters;
 pub mod pki;
 pub mod rehearse;

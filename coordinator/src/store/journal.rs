@@ -143,6 +143,11 @@ pub enum JournalEntry {
         /// Nodes of the domain whose power was not measured just then.
         silent: usize,
     },
+    /// A person saw something at this instant.
+    Mark {
+        who: String,
+        text: String,
+    },
     /// A device of the building stopped answering, came back, or says what is no reading.
     Meter {
         source: String,
