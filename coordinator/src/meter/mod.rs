@@ -61,7 +61,9 @@ fn begin(source: &Source, ear: &Arc<dyn Ear>, tasks: &mut JoinSet<()>) -> Result
             each(source, &mqtt.targets, ear, tasks, |at| mqtt::Mqtt::new(mqtt, at))?;
         }
         SourceKind::Modbus(modbus) => {
-            each(source, &modbus.targets, ear, tasks, |at| modbus::Modbus::new(modbus, at))?;
+            each(source, &modbus.targets, ear, tasks, |at| {
+                modbus::Modbus::new(modbus, at, source.deadline)
+            })?;
         }
     }
     Ok(())

@@ -54,5 +54,5 @@ pub(super) static TABLE: Table = Table {
 };
 
 const fn state(root: Root, index: &'static [Index]) -> Column {
-    Column::state(root, index, "", &[], BEYOND)
+    Column::state(root, index, "", UNAVAILABLE, BEYOND)
 }
