@@ -50,9 +50,15 @@ impl Meaning {
         }
         Some(match &self.alarm_when {
             Some(when) => f64::from(u8::from(is_in(when))),
-            None => raw * self.scale,
+            None => scaled(raw, self.scale),
         })
     }
+}
+
+/// Tenths are divided by ten: 131 of them are 13.1, and not 13.100000000000001.
+fn scaled(raw: f64, scale: f64) -> f64 {
+    let inverse = (1.0 / scale).round();
+    if scale.abs() < 1.0 && 1.0 / inverse == scale { raw / inverse } else { raw * scale }
 }
 
 /// Gathers the values of one round.
@@ -142,7 +148,7 @@ mod tests {
     #[test]
     fn a_raw_number_is_scaled_and_its_sentinel_is_no_reading() {
         let amps = meaning("current_a");
-        assert_eq!(amps.value(125.0), Some(12.5));
+        assert_eq!(amps.value(131.0), Some(13.1));
         assert_eq!((amps.value(-1.0), amps.value(f64::NAN)), (None, None));
     }
 

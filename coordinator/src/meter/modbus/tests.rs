@@ -1,6 +1,8 @@
+use analysis::digest::meters::Point;
 use fake_plant::modbus::{FakeModbus, Manner};
 use formats::sources::ModbusMap;
 
+use super::super::port::Reading;
 use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -154,4 +156,50 @@ async fn a_connection_that_was_closed_while_idle_is_opened_again() {
     }
     assert!(meter.read().await.is_ok());
     assert_eq!(server.connections(), 2);
+}
+
+/// Sets the registers of a dump.
+fn load(server: &FakeModbus, dump: &str) {
+    for line in dump.lines().filter(|line| !line.starts_with('#')) {
+        let (place, words) = line.split_once(": ").unwrap();
+        let place: Vec<u16> = place.split(' ').map(|part| part.parse().unwrap()).collect();
+        let words = words.split(' ').map(|word| u16::from_str_radix(word, 16).unwrap());
+        let words: Vec<u16> = words.collect();
+        server.set(place[0] as u8, place[1] as u8, place[2], &words);
+    }
+}
+
+#[tokio::test]
+async fn the_example_of_a_cdu_reads_its_register_dump() {
+    let server = FakeModbus::start();
+    load(&server, include_str!("../../../../tests/data/meters/cdu.registers"));
+    let map = include_str!("../../../../docs/examples/meters/cdu.toml");
+    let mut meter = meter(&server, map, DEADLINE);
+    let round = meter.read().await.unwrap();
+    let own = |reading: &Reading| match Point::of(&reading.point) {
+        Some(point) => point.value(reading.value, reading.unit).unwrap(),
+        None => reading.value,
+    };
+    let rounded = |value: f64| (value * 1e3).round() / 1e3;
+    let mut points: Vec<(&str, f64)> =
+        round.readings.iter().map(|r| (r.point.as_str(), rounded(own(r)))).collect();
+    points.sort_by(|a, b| a.0.cmp(b.0));
+    let expected = [
+        ("alarm", 0.0),
+        ("dp_kpa", 85.0),
+        ("flow_lpm", 300.0),
+        ("power_kw", 212.4),
+        ("pump_speed_percent", 71.5),
+        ("return_c", 27.4),
+        ("supply_c", 18.3),
+    ];
+    assert_eq!((points.as_slice(), round.wrong.len()), (&expected[..], 0));
+    assert_eq!(server.requests().len(), 2);
+
+    // A leak, beside a sensor that broke.
+    server.set(1, 3, 8, &[0x00ff]);
+    server.set(1, 4, 101, &[0x8000]);
+    let round = meter.read().await.unwrap();
+    let alarm = round.readings.iter().find(|reading| reading.point == "alarm").unwrap();
+    assert_eq!((alarm.value, round.readings.len()), (1.0, 6));
 }

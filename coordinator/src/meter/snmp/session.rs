@@ -46,7 +46,10 @@ impl Session {
             .construction_timeout(deadline)
             .request_timeout(deadline.mul_f64(OF_DEADLINE))
             .retry(repeated)
-            .max_oids_per_request(OIDS_A_REQUEST);
+            .max_oids_per_request(OIDS_A_REQUEST)
+            // A refusal can't be signed: without this, a wrong password looks like silence. Who
+            // forges one makes us wait, as one who swallows answers does; values stay signed.
+            .allow_unauthenticated_v3_time_correction(true);
         if let Credentials::User(User { privacy: Some((Privacy::Des, _)), .. }) = credentials {
             builder = builder.des_salt_state(salts().map_err(|error| unusable(&error))?);
         }

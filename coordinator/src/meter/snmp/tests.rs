@@ -125,10 +125,6 @@ async fn wrong_credentials_are_told_in_words() {
         (secrets.user("nobody", (Auth::Sha256, AUTH_PASSWORD), None), "does not know the user"),
         (secrets.user("sha256", (Auth::Sha256, "is-wrong-here"), None), "wrong auth password"),
         (
-            secrets.user("sha256", (Auth::Sha256, AUTH_PASSWORD), aes("is-wrong-too")),
-            "wrong privacy password",
-        ),
-        (
             secrets.user("md5", (Auth::Md5, AUTH_PASSWORD), aes(PRIVACY_PASSWORD)),
             "with these of auth and privacy",
         ),
@@ -138,7 +134,10 @@ async fn wrong_credentials_are_told_in_words() {
         let told = meter.read().await.unwrap_err();
         assert!(matches!(&told, MeterError::Refused(why) if why.contains(words)), "{told}");
     }
-    // An agent that does not know a community does not answer: nothing more can be said.
+    // Noise under a wrong key, and an unknown community, are not answered: no more can be said.
+    let noise = secrets.user("sha256", (Auth::Sha256, AUTH_PASSWORD), aes("is-wrong-too"));
+    let told = meter(agent.address(), noise, Device::ApcRpdu2, SHORT).read().await.unwrap_err();
+    assert!(matches!(&told, MeterError::Silent(why) if why.contains("privacy password")), "{told}");
     let wrong = secrets.community("guess");
     let told = meter(agent.address(), wrong, Device::ApcRpdu2, SHORT).read().await.unwrap_err();
     assert!(matches!(&told, MeterError::Silent(why) if why.contains("community may be")), "{told}");
@@ -226,7 +225,7 @@ async fn what_a_device_does_not_have_is_said() {
                unit = \"w\"\n[[point]]\npoint = \"supply_c\"\noid = \"1.3.6.1.4.1.9.9\"\n";
     let round = read(Device::Mapped(SnmpMap::parse("map.toml", map).unwrap())).await.unwrap();
     assert_eq!(value(&round, "power_kw"), Some(15_120.0));
-    assert_eq!(round.wrong, ["supply_c (map.toml:6): the device has no 1.3.6.1.4.1.9.9"]);
+    assert_eq!(round.wrong, ["supply_c (map.toml:7): the device has no 1.3.6.1.4.1.9.9"]);
 }
 
 #[tokio::test]

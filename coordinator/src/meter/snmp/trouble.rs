@@ -39,7 +39,10 @@ pub(super) fn told(error: &Error, asker: Asker, garbage: bool) -> MeterError {
 fn silence(asker: Asker) -> &'static str {
     match asker {
         Asker::Community => "no answer: address, port or community may be wrong",
-        Asker::User => "no answer: address or port may be wrong, or it does not speak version 3",
+        // A wrong key turns our question into noise, which some agents drop without a word.
+        Asker::User => {
+            "no answer: address, port or privacy password may be wrong, or it has no version 3"
+        }
     }
 }
 
