@@ -6,6 +6,7 @@
 mod check;
 mod clock;
 mod drive;
+mod meaning;
 mod modbus;
 mod mqtt;
 mod pace;
@@ -48,7 +49,9 @@ fn begin(source: &Source, ear: &Arc<dyn Ear>, tasks: &mut JoinSet<()>) -> Result
         // Followed on a thread of its own: `interlock::follow`.
         SourceKind::Table(_) => {}
         SourceKind::Snmp(snmp) => {
-            each(source, &snmp.targets, ear, tasks, |at| snmp::Snmp::new(snmp, at))?;
+            each(source, &snmp.targets, ear, tasks, |at| {
+                snmp::Snmp::new(snmp, at, source.deadline)
+            })?;
         }
         SourceKind::Redfish(redfish) => {
             each(source, &redfish.targets, ear, tasks, |at| redfish::Redfish::new(redfish, at))?;
@@ -62,25 +65,27 @@ fn begin(source: &Source, ear: &Arc<dyn Ear>, tasks: &mut JoinSet<()>) -> Result
             each(source, &mqtt.targets, ear, tasks, |at| mqtt::Mqtt::new(mqtt, at))?;
         }
         SourceKind::Modbus(modbus) => {
-            each(source, &modbus.targets, ear, tasks, |at| modbus::Modbus::new(modbus, at))?;
+            each(source, &modbus.targets, ear, tasks, |at| {
+                modbus::Modbus::new(modbus, at, source.deadline)
+            })?;
         }
     }
     Ok(())
 }
 
 /// A task for each target, spread over the source's distance of questions.
-fn each<M: Meter>(
+fn each<T: AsRef<Target>, M: Meter>(
     source: &Source,
-    targets: &[Target],
+    targets: &[T],
     ear: &Arc<dyn Ear>,
     tasks: &mut JoinSet<()>,
-    make: impl Fn(&Target) -> Result<M, String>,
+    make: impl Fn(&T) -> Result<M, String>,
 ) -> Result<(), String> {
     for (index, target) in targets.iter().enumerate() {
         let place = Place {
             source: source.name.clone(),
-            address: target.address.clone(),
-            domain: target.domain.clone(),
+            address: target.as_ref().address.clone(),
+            domain: target.as_ref().domain.clone(),
         };
         let offset = pace::offset(index, targets.len(), source.every);
         let rhythm = Rhythm { every: source.every, deadline: source.deadline, offset };

@@ -3,6 +3,7 @@
 //! One `[[source]]` a protocol and its credentials, one `[[source.target]]` a device that
 //! answers for itself. Keys of one kind stand in that kind's file.
 
+mod mapped;
 mod modbus;
 mod mqtt;
 mod prometheus;
@@ -16,12 +17,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-pub use modbus::ModbusSource;
+pub use mapped::{Mapped, UNITS};
+pub use modbus::{Function, ModbusMap, ModbusSource, Register, RegisterKind};
 pub use mqtt::MqttSource;
 pub use prometheus::PrometheusSource;
 pub use redfish::RedfishSource;
 pub use secret::Secret;
-pub use snmp::SnmpSource;
+pub use snmp::{
+    Auth, Credentials, Device, Privacy, SnmpMap, SnmpPoint, SnmpSource, SnmpTarget, User,
+};
 pub use table::TableSource;
 pub use target::Target;
 

@@ -49,3 +49,9 @@ pub(super) fn read<'d, 't>(
     }
     targets
 }
+
+impl AsRef<Target> for Target {
+    fn as_ref(&self) -> &Target {
+        self
+    }
+}

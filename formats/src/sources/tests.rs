@@ -30,3 +30,19 @@ fn every_problem_has_its_line_and_its_mend() {
     assert!(told.contains("meters.toml:9") && told.contains("unknown key \"password\""), "{told}");
     assert!(!told.contains("secret"), "{told}");
 }
+
+#[test]
+fn the_example_is_read_with_its_maps() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/meters");
+    let read = read(&Path::new(folder).join("meters.toml")).unwrap();
+    let kinds: Vec<(&str, &str)> =
+        read.sources.iter().map(|source| (source.name.as_str(), source.kind.word())).collect();
+    let expected = [("pdus", "snmp"), ("old-pdus", "snmp"), ("busway", "snmp"), ("cdus", "modbus")];
+    assert!(expected.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    let of = |name: &str| read.sources.iter().find(|source| source.name == name).unwrap();
+    let SourceKind::Snmp(chain) = &of("old-pdus").kind else { panic!("{read:?}") };
+    let units: Vec<u32> = chain.targets.iter().map(|target| target.unit).collect();
+    assert_eq!(units, [1, 2]);
+    let SourceKind::Modbus(cdus) = &of("cdus").kind else { panic!("{read:?}") };
+    assert_eq!(cdus.map.points.len(), 8);
+}
