@@ -4,7 +4,12 @@
 //! gap of the run, and silence is what interlocks trip on.
 
 mod clock;
+mod dial;
+#[cfg(test)]
+mod doubles;
 mod drive;
+mod http;
+mod meaning;
 mod modbus;
 mod mqtt;
 mod pace;

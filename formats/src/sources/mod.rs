@@ -3,6 +3,7 @@
 //! One `[[source]]` a protocol and its credentials, one `[[source.target]]` a device that
 //! answers for itself. Keys of one kind stand in that kind's file.
 
+mod dial;
 mod modbus;
 mod mqtt;
 mod prometheus;
@@ -16,9 +17,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+pub use dial::{Login, Trust};
 pub use modbus::ModbusSource;
 pub use mqtt::MqttSource;
-pub use prometheus::PrometheusSource;
+pub use prometheus::{PrometheusSource, Series, SeriesDomain};
 pub use redfish::RedfishSource;
 pub use secret::Secret;
 pub use snmp::SnmpSource;

@@ -1,0 +1,3 @@
+//! Devices of the building that tests play, over the protocols that real ones speak.
+
+pub mod http;
