@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, dead_code, reason = "each test uses a part of what they can do")]
 
+#[path = "../../../tests/src/building/broker.rs"]
+pub(crate) mod broker;
 #[path = "../../../tests/src/building/http.rs"]
 pub(crate) mod http;
 

@@ -3,6 +3,7 @@
 //! Every source is optional and every absence is said: what a device did not answer becomes a
 //! gap of the run, and silence is what interlocks trip on.
 
+mod alarm;
 mod clock;
 mod dial;
 #[cfg(test)]

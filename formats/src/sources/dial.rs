@@ -35,7 +35,10 @@ pub enum Trust {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
     Nobody,
-    Password { user: String, password: Secret },
+    Password {
+        user: String,
+        password: Secret,
+    },
     /// A bearer's token.
     Token(Secret),
 }

@@ -192,6 +192,10 @@ async fn head(
             read.drain(..end + 4);
             return Ok(Some(head));
         }
+        // Somebody who speaks TLS to a plain port.
+        if read.first().is_some_and(|first| !first.is_ascii_uppercase()) {
+            return Ok(Some("? ?".to_owned()));
+        }
         let mut more = [0; 4096];
         let count = stream.read(&mut more).await?;
         if count == 0 || read.len() > HEAD_BYTES_MAX {
@@ -214,6 +218,9 @@ fn asked(head: &str) -> Asked {
 
 /// The bytes of an answer; `None` for none ever.
 fn answer(inside: &Inside, asked: &Asked) -> Option<Vec<u8>> {
+    if asked.method == "?" {
+        return Some(response(400, "", ""));
+    }
     if inside.authorization.is_some() && inside.authorization != asked.authorization {
         return Some(response(401, "", "{}"));
     }

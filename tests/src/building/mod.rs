@@ -1,3 +1,4 @@
 //! Devices of the building that tests play, over the protocols that real ones speak.
 
+pub mod broker;
 pub mod http;

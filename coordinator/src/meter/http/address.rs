@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn what_is_no_server_is_refused() {
-        for wrong in ["", "bmc", "ftp://x", "http://u:p@x", "http://x?y=1", "http://", "http://:9"] {
+        for wrong in ["", "bmc", "ftp://x", "http://u:p@x", "http://x?y=1", "http://", "http://:9"]
+        {
             assert!(Address::of(wrong).is_err(), "{wrong}");
         }
     }

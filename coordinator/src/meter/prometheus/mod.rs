@@ -96,7 +96,8 @@ impl Asked {
                 }
             };
             if !seen.insert(at.clone()) {
-                let what = format!("{}: a second series is {} of {}", self.series.query, at.1, at.0);
+                let what =
+                    format!("{}: a second series is {} of {}", self.series.query, at.1, at.0);
                 round.wrong.push(cut(&what));
                 continue;
             }

@@ -20,8 +20,7 @@ impl Question {
         let is_raw = is_selector(query);
         let asked = if is_raw { format!("{query}[{window_ms}ms]") } else { query.to_owned() };
         // Servers that don't know lookback_delta yet ignore it.
-        let path =
-            format!("/api/v1/query?query={}&lookback_delta={window_ms}ms", encoded(&asked));
+        let path = format!("/api/v1/query?query={}&lookback_delta={window_ms}ms", encoded(&asked));
         Self { path, is_raw }
     }
 }
@@ -94,8 +93,16 @@ mod tests {
             assert!(is_selector(yes), "{yes}");
         }
         for no in [
-            "sum(up)", "up + up", "up[5m]", "up offset 1m", "1", "NaN", "", "up{a=\"b\"} * 2",
-            "up{a=\"b\"", "{a=\"b\"}[1m]",
+            "sum(up)",
+            "up + up",
+            "up[5m]",
+            "up offset 1m",
+            "1",
+            "NaN",
+            "",
+            "up{a=\"b\"} * 2",
+            "up{a=\"b\"",
+            "{a=\"b\"}[1m]",
         ] {
             assert!(!is_selector(no), "{no}");
         }
@@ -105,7 +112,8 @@ mod tests {
     fn a_question_is_a_path() {
         let stale = Duration::from_secs(30);
         let raw = Question::live("up{a=\"ü\"}", stale);
-        let path = "/api/v1/query?query=up%7Ba%3D%22%C3%BC%22%7D%5B30000ms%5D&lookback_delta=30000ms";
+        let path =
+            "/api/v1/query?query=up%7Ba%3D%22%C3%BC%22%7D%5B30000ms%5D&lookback_delta=30000ms";
         assert_eq!((raw.path.as_str(), raw.is_raw), (path, true));
         assert!(!Question::live("sum(up)", stale).is_raw);
     }

@@ -46,10 +46,7 @@ async fn samples_become_readings_of_their_domain_with_their_own_stamps() {
     let second = 1_000_000_000;
     assert_eq!(
         told(&round),
-        [
-            ("a1", "power_kw", 1.5, Some(100 * second)),
-            ("a1", "power_kw", 1.6, Some(101 * second)),
-        ]
+        [("a1", "power_kw", 1.5, Some(100 * second)), ("a1", "power_kw", 1.6, Some(101 * second)),]
     );
     // What is no number is said, and is no zero.
     assert_eq!(round.wrong.len(), 1, "{:?}", round.wrong);
