@@ -70,7 +70,7 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
     let (verdict, mut reasons) = verdict::decide(&case, &findings, &gaps);
     reasons.extend(measured::power::words(&case));
     reasons.extend(evidence.facts.marks.iter().enumerate().map(|(index, mark)| {
-        let at = case::utc(mark.at_unix_ns).unwrap_or_default();
+        let at = utc(mark.at_unix_ns).unwrap_or_default();
         format!("M{} {at} {}: {}", index + 1, mark.who, mark.text)
     }));
     reasons.extend(evidence.facts.restraints.iter().cloned());

@@ -3,12 +3,18 @@
 //! Every source is optional and every absence is said: what a device did not answer becomes a
 //! gap of the run, and silence is what interlocks trip on.
 
+mod alarm;
 mod check;
 mod clock;
+mod dial;
+#[cfg(test)]
+mod doubles;
 mod drive;
+mod http;
 mod meaning;
 mod modbus;
 mod mqtt;
+mod named_point;
 mod pace;
 mod port;
 mod prometheus;

@@ -3,6 +3,7 @@
 //! One `[[source]]` a protocol and its credentials, one `[[source.target]]` a device that
 //! answers for itself. Keys of one kind stand in that kind's file.
 
+mod dial;
 mod mapped;
 mod modbus;
 mod mqtt;
@@ -17,10 +18,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+pub use dial::{Login, Trust};
 pub use mapped::{Mapped, UNITS};
 pub use modbus::{Function, ModbusMap, ModbusSource, Register, RegisterKind};
-pub use mqtt::MqttSource;
-pub use prometheus::PrometheusSource;
+pub use mqtt::{MqttSource, PointMap};
+pub use prometheus::{PrometheusSource, Series, SeriesDomain};
 pub use redfish::RedfishSource;
 pub use secret::Secret;
 pub use snmp::{
@@ -90,6 +92,15 @@ impl SourceKind {
             Self::Prometheus(_) => "prometheus",
             Self::Mqtt(_) => "mqtt",
             Self::Modbus(_) => "modbus",
+        }
+    }
+
+    /// Seconds until a round has failed, unless the document says otherwise.
+    fn deadline_s(&self) -> f64 {
+        match self {
+            // It is not asked: it is silent when more than its heartbeat's three periods pass.
+            Self::Mqtt(mqtt) => 4.0 * mqtt.heartbeat.as_secs_f64(),
+            _ => DEADLINE_S,
         }
     }
 }
@@ -168,7 +179,8 @@ fn source(table: &Table<'_, '_>, folder: &Path) -> Option<Source> {
         Duration::from_secs_f64(read)
     };
     let every = seconds("every_seconds", EVERY_LEAST_S, EVERY_S);
-    let deadline = seconds("deadline_seconds", EVERY_LEAST_S, DEADLINE_S);
+    let usual = kind.as_ref().map_or(DEADLINE_S, SourceKind::deadline_s);
+    let deadline = seconds("deadline_seconds", EVERY_LEAST_S, usual);
     Some(Source {
         name: table.text("name")?,
         line: table.line_of("name"),
