@@ -100,10 +100,11 @@ fn a_run_that_requires_meters_is_inconclusive_without_them() {
 #[test]
 fn a_device_that_does_not_answer_is_a_gap_with_its_name_and_listed() {
     // Nobody listens there.
-    let dead = "[[source]]\nname = \"pdus\"\nkind = \"snmp\"\n\
+    let dead = "[[source]]\nname = \"pdus\"\nkind = \"modbus\"\nmap = \"cdu.toml\"\n\
                 every_seconds = 0.5\n[[source.target]]\naddress = \"127.0.0.1:9\"\n\
                 domain = \"pdu-a\"\n";
-    let map = "schema = 1\n[[register]]\npoint = \"supply_c\"\naddress = 1\ntype = \"i16\"\n";
+    let map = "schema = 1\n[[point]]\npoint = \"supply_c\"\nfc = 4\n\
+               address = 1\ntype = \"i16\"\n";
     let mut bank = Bank::new();
     let _ = bank.write("cdu.toml", map);
     let _ = bank.write("house.csv", "time,domain,point,value,unit\n");

@@ -40,9 +40,11 @@ impl Course {
         let inside = values.iter().filter(|(at, _)| (from_ns..=to_ns).contains(at));
         let inside = inside.map(|(_, value)| *value);
         let shown = inside.chain(self.at(domain, point, from_ns));
-        Some(shown.fold([f64::MAX, f64::MIN], |[least, most], value| {
-            [least.min(value), most.max(value)]
-        }))
+        Some(
+            shown.fold([f64::MAX, f64::MIN], |[least, most], value| {
+                [least.min(value), most.max(value)]
+            }),
+        )
     }
 
     /// Changes every value of a point by those of another at the same instants.

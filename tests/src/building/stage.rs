@@ -83,9 +83,10 @@ impl Stage {
     /// recorded as.
     #[must_use]
     pub fn document(&self, records: impl Fn(&str) -> String) -> String {
-        let mut text = "schema = 1\n[[source]]\nname = \"pdus\"\nkind = \"snmp\"\nversion = \"2c\"\n\
+        let mut text =
+            "schema = 1\n[[source]]\nname = \"pdus\"\nkind = \"snmp\"\nversion = \"2c\"\n\
              community_file = \"community\"\ndevice = \"sentry4\"\nevery_seconds = 0.2\n"
-            .to_owned();
+                .to_owned();
         for (agent, domain) in self.pdus.iter().zip(&self.parts.snmp) {
             text += &target(&agent.address().to_string(), &records(domain));
         }
@@ -162,7 +163,8 @@ impl Stage {
             let mut samples = Vec::new();
             for pdu in &self.parts.prometheus {
                 for line in lines {
-                    let name = if line.is_empty() { point.to_owned() } else { format!("{point}.{line}") };
+                    let name =
+                        if line.is_empty() { point.to_owned() } else { format!("{point}.{line}") };
                     let Some(value) = self.course.at(pdu, &name, at_ns) else { continue };
                     samples.push(serde_json::json!({
                         "metric": { "pdu": pdu, "line": line },
