@@ -5,7 +5,7 @@
 
 mod clock;
 mod drive;
-mod meaning;
+mod mapped;
 mod modbus;
 mod mqtt;
 mod pace;
