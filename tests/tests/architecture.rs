@@ -33,6 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "coordinator",
             "cli",
             "fake-nvml",
+            "fake-plant",
         ],
     ),
 ];

@@ -11,7 +11,7 @@ mod dial;
 mod doubles;
 mod drive;
 mod http;
-mod meaning;
+mod mapped;
 mod modbus;
 mod mqtt;
 mod named_point;

@@ -40,7 +40,7 @@ pub struct Mapped {
 pub(super) fn read(table: &Table<'_, '_>) -> Option<Mapped> {
     table.need("point", "point = \"supply_c\"");
     let scale = table.real("scale");
-    if scale.is_some_and(|scale| scale == 0.0 || !(scale.abs() <= SCALE_MOST)) {
+    if scale.is_some_and(|scale| scale == 0.0 || scale.is_nan() || scale.abs() > SCALE_MOST) {
         table.wrong("scale", "this scale is impossible", "use a factor such as 0.1");
     }
     let alarm_when = table.has("alarm_when").then(|| raw_values(table, "alarm_when"));

@@ -32,17 +32,20 @@ fn every_problem_has_its_line_and_its_mend() {
 }
 
 #[test]
-fn the_example_is_read_with_its_maps() {
+fn the_examples_are_read_with_their_maps() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/meters");
-    let read = read(&Path::new(folder).join("meters.toml")).unwrap();
-    let kinds: Vec<(&str, &str)> =
-        read.sources.iter().map(|source| (source.name.as_str(), source.kind.word())).collect();
-    let expected = [("pdus", "snmp"), ("old-pdus", "snmp"), ("busway", "snmp"), ("cdus", "modbus")];
-    assert!(expected.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
-    let of = |name: &str| read.sources.iter().find(|source| source.name == name).unwrap();
-    let SourceKind::Snmp(chain) = &of("old-pdus").kind else { panic!("{read:?}") };
-    let units: Vec<u32> = chain.targets.iter().map(|target| target.unit).collect();
+    let read = |name: &str| read(&Path::new(folder).join(name)).unwrap().sources;
+    let [pdus, chain, busway] = &read("snmp.toml")[..] else { panic!("three sources") };
+    let snmp = |source: &Source| match &source.kind {
+        SourceKind::Snmp(snmp) => snmp.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((snmp(pdus).device, snmp(pdus).targets.len()), (Device::RaritanPdu2, 2));
+    let units: Vec<u32> = snmp(chain).targets.iter().map(|target| target.unit).collect();
     assert_eq!(units, [1, 2]);
-    let SourceKind::Modbus(cdus) = &of("cdus").kind else { panic!("{read:?}") };
-    assert_eq!(cdus.map.points.len(), 8);
+    let Device::Mapped(map) = snmp(busway).device else { panic!("a map") };
+    assert_eq!(map.points.len(), 3);
+    let [cdus] = &read("modbus.toml")[..] else { panic!("one source") };
+    let SourceKind::Modbus(modbus) = &cdus.kind else { panic!("{cdus:?}") };
+    assert_eq!(modbus.map.points.len(), 8);
 }

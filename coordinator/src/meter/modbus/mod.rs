@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use self::connection::{Connection, is_broken};
 use self::frame::{Answer, exception_words};
 use self::plan::Block;
-use super::meaning::Gathering;
+use super::mapped::Gathering;
 use super::port::{Meter, MeterError, Round};
 
 /// A connection and its answers may take this share of the deadline each, so that silence is

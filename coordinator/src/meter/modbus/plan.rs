@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use formats::sources::{ModbusMap, Register, RegisterKind};
 
-use super::super::meaning::Meaning;
+use super::super::mapped::Meaning;
 use super::frame::{REGISTERS_MAX, Span};
 
 /// Registers between two points that are read along with them: fewer bytes than a request of

@@ -173,7 +173,7 @@ fn load(server: &FakeModbus, dump: &str) {
 async fn the_example_of_a_cdu_reads_its_register_dump() {
     let server = FakeModbus::start();
     load(&server, include_str!("../../../../tests/data/meters/cdu.registers"));
-    let map = include_str!("../../../../docs/examples/meters/cdu.toml");
+    let map = include_str!("../../../../docs/examples/meters/cdu_map.toml");
     let mut meter = meter(&server, map, DEADLINE);
     let round = meter.read().await.unwrap();
     let own = |reading: &Reading| match Point::of(&reading.point) {

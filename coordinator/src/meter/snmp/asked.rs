@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_snmp::{Oid, Value};
 use formats::sources::SnmpMap;
 
-use super::super::meaning::{Gathering, Meaning};
+use super::super::mapped::{Gathering, Meaning};
 use super::super::port::Round;
 use super::number::{Raw, raw};
 

@@ -118,6 +118,20 @@ async fn a_user_of_version_3_is_taken_with_every_auth_and_privacy() {
 }
 
 #[tokio::test]
+async fn a_user_without_auth_is_read_where_the_document_asks_for_it() {
+    let agent = agent_of("apc_rpdu2");
+    let user = formats::sources::User {
+        name: "md5".to_owned(),
+        context: String::new(),
+        auth: None,
+        privacy: None,
+    };
+    let user = Credentials::User(user);
+    let mut meter = meter(agent.address(), user, Device::ApcRpdu2, DEADLINE);
+    assert_eq!(value(&meter.read().await.unwrap(), "power_kw"), Some(8.84));
+}
+
+#[tokio::test]
 async fn wrong_credentials_are_told_in_words() {
     let (agent, secrets) = (agent_of("apc_rpdu2"), Secrets::new());
     let aes = |words| Some((Privacy::Aes128, words));

@@ -38,6 +38,15 @@ pub enum Device {
 impl Device {
     const WORDS: [&'static str; 4] = ["apc_rpdu2", "raritan_pdu2", "sentry4", "ups_mib"];
 
+    /// Keys of a target that say which part of a device is meant, where it has parts.
+    fn parts(&self) -> &'static [&'static str] {
+        match self {
+            Self::ApcRpdu2 => &["unit"],
+            Self::RaritanPdu2 | Self::Sentry4 => &["unit", "inlet"],
+            Self::UpsMib | Self::Mapped(_) => &[],
+        }
+    }
+
     fn of(word: &str) -> Option<Self> {
         match word {
             "apc_rpdu2" => Some(Self::ApcRpdu2),
@@ -71,15 +80,21 @@ pub(super) fn read(table: &Table<'_, '_>, folder: &Path) -> Option<SnmpSource> {
     let credentials = credentials::read(table, folder);
     let device = device(table, folder);
     let targets = target::read(table, "10.0.0.5:161", &["unit", "inlet"]);
-    let count = |table: &Table<'_, '_>, key| {
+    let parts = device.as_ref().map_or(&["unit", "inlet"][..], Device::parts);
+    let targets = targets.into_iter().map(|(target, table)| of_part(target, &table, parts));
+    let targets = targets.collect();
+    Some(SnmpSource { credentials: credentials?, device: device?, targets })
+}
+
+fn of_part(target: Target, table: &Table<'_, '_>, parts: &[&str]) -> SnmpTarget {
+    let number = |key| {
+        if table.has(key) && !parts.contains(&key) {
+            let what = format!("{key}: such a device is read as a whole");
+            table.wrong(key, what, format!("remove {key}"));
+        }
         table.whole(key, 1..=UNITS_MAX).map_or(1, |number| number as u32)
     };
-    let place = |(target, table): (Target, Table<'_, '_>)| {
-        let (unit, inlet) = (count(&table, "unit"), count(&table, "inlet"));
-        SnmpTarget { target, unit, inlet }
-    };
-    let targets = targets.into_iter().map(place).collect();
-    Some(SnmpSource { credentials: credentials?, device: device?, targets })
+    SnmpTarget { target, unit: number("unit"), inlet: number("inlet") }
 }
 
 fn device(table: &Table<'_, '_>, folder: &Path) -> Option<Device> {

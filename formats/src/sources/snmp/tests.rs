@@ -73,6 +73,22 @@ fn what_is_wrong_is_told_with_its_line_and_never_with_a_secret() {
 }
 
 #[test]
+fn a_part_of_what_has_no_parts_is_refused() {
+    let keys =
+        |device: &str| format!("version = \"2c\"\ncommunity_env = \"C\"\ndevice = \"{device}\"\n");
+    let with = |device: &str, part: &str| {
+        parse("site/meters.toml", &format!("{}{part}", text(&keys(device))))
+    };
+    assert!(with("apc_rpdu2", "unit = 2\n").is_ok());
+    assert!(with("sentry4", "unit = 2\ninlet = 2\n").is_ok());
+    for (device, part) in [("apc_rpdu2", "inlet = 2\n"), ("ups_mib", "unit = 1\n")] {
+        let told = with(device, part).unwrap_err().to_string();
+        assert!(told.contains("meters.toml:11") && told.contains("read as a whole"), "{told}");
+    }
+    assert!(with("apc_rpdu2", "unit = 0\n").is_err());
+}
+
+#[test]
 fn a_map_is_read_beside_the_document_and_its_problems_have_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let map = folder.path().join("rack.toml");

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_snmp::{Oid, Value};
 use formats::sources::Device;
 
-use super::super::meaning::Meaning;
+use super::super::mapped::Meaning;
 use super::asked::{Asked, Question};
 use super::number::{Raw, raw};
 

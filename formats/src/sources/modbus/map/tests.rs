@@ -57,7 +57,7 @@ fn only_alarms_may_be_given_twice() {
         ModbusMap::parse("cdu.toml", &format!("schema = 1\n{entry}{entry}"))
     };
     let told = twice("supply_c", "type = \"u16\"\n").unwrap_err().to_string();
-    assert!(told.contains("cdu.toml:7") && told.contains("line 3"), "{told}");
+    assert!(told.contains("cdu.toml:8") && told.contains("line 3"), "{told}");
     assert!(twice("alarm", "type = \"u16\"\nbit = 1\n").is_ok());
     assert!(twice("alarm", "type = \"u16\"\nalarm_when = [3, 4]\n").is_ok());
     assert!(twice("alarm", "type = \"u16\"\n").is_err());

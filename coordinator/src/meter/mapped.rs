@@ -1,4 +1,4 @@
-//! From a raw number to a reading: pure, whatever protocol brought it.
+//! From a raw number under a map or a table to a reading: pure, whatever protocol brought it.
 
 use analysis::digest::meters::Point;
 use formats::sources::Mapped;
