@@ -16,6 +16,8 @@ mod mqtt;
 mod pace;
 mod port;
 mod prometheus;
+#[cfg(test)]
+mod real_tests;
 mod redfish;
 mod row;
 mod snmp;
