@@ -156,9 +156,10 @@ async fn a_real_prometheus_tells_samples_with_their_own_instants() {
     );
     let SourceKind::Prometheus(source) = kind_of("prometheus", &rest) else { panic!() };
     let mut meter = Prometheus::new(&source, &source.targets[0]).unwrap();
-    // Two scrapes and more.
+    // A scrape may come between two questions of a round.
     let heard = until(&mut meter, |result| {
-        result.as_ref().is_ok_and(|round| round.readings.iter().any(|of| of.domain == "hall"))
+        let of = |round: &Round, domain: &str| round.readings.iter().any(|of| of.domain == domain);
+        result.as_ref().is_ok_and(|round| of(round, "a1") && of(round, "hall"))
     });
     let round = heard.await.unwrap();
     let raw = round.readings.iter().find(|reading| reading.domain == "a1").unwrap();
