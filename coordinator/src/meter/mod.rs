@@ -19,6 +19,8 @@ mod pace;
 mod port;
 mod prometheus;
 mod record;
+#[cfg(test)]
+mod real_tests;
 mod redfish;
 mod row;
 mod snmp;

@@ -49,3 +49,55 @@ fn the_examples_are_read_with_their_maps() {
     let SourceKind::Modbus(modbus) = &cdus.kind else { panic!("{cdus:?}") };
     assert_eq!(modbus.map.points.len(), 8);
 }
+
+fn with(kind: &str, rest: &str) -> String {
+    format!("schema = 1\n[[source]]\nname = \"a\"\nkind = \"{kind}\"\n{rest}")
+}
+
+fn target(address: &str) -> String {
+    format!("[[source.target]]\naddress = \"{address}\"\ndomain = \"d\"\n")
+}
+
+#[test]
+fn who_is_believed_must_be_said_and_fit_the_address() {
+    let series = "[[source.series]]\nquery = \"up\"\npoint = \"alarm\"\n";
+    let nobody = wrong(&with("prometheus", &(target("https://x") + series)));
+    assert!(nobody.contains("nothing says whose certificate is believed"), "{nobody}");
+    let plain = wrong(&with("redfish", &("ca_file = \"ca\"\n".to_owned() + &target("http://x"))));
+    assert!(plain.contains("meters.toml:7") && plain.contains("readable by everybody"), "{plain}");
+    let both = "plain_text = true\nca_file = \"ca\"\n".to_owned() + &target("http://x");
+    assert!(wrong(&with("redfish", &both)).contains("beside plain_text"));
+    for address in ["https://", "x", "https://u@x", "https://x?y"] {
+        let text = with("redfish", &("ca_file = \"ca\"\n".to_owned() + &target(address)));
+        assert!(wrong(&text).contains("is no URL"), "{address}");
+    }
+    let print = "fingerprint_sha256 = [\"12:34\"]\n".to_owned() + &target("https://x");
+    assert!(wrong(&with("redfish", &print)).contains("is no SHA-256"));
+    let half = "ca_file = \"ca\"\nuser = \"u\"\n".to_owned() + &target("https://x");
+    assert!(wrong(&with("redfish", &half)).contains("a user without a password"));
+}
+
+#[test]
+fn a_bus_is_called_by_host_and_port_and_fails_after_its_heartbeat() {
+    let text = with("mqtt", &("plain_text = true\n".to_owned() + &target("broker:1883")));
+    let read = parse("meters.toml", &text).unwrap();
+    assert_eq!(read.sources[0].deadline, Duration::from_secs(40));
+    let SourceKind::Mqtt(mqtt) = &read.sources[0].kind else { panic!("{read:?}") };
+    assert_eq!((mqtt.prefix.as_str(), mqtt.domain_from.len()), ("BMS/v1/PUB", 2));
+    for address in ["broker", "broker:0", ":1883", "mqtt://broker:1883"] {
+        let text = with("mqtt", &("plain_text = true\n".to_owned() + &target(address)));
+        assert!(wrong(&text).contains("is no HOST:PORT"), "{address}");
+    }
+    let from =
+        "plain_text = true\ndomain_from = [\"rackLocationID\"]\n".to_owned() + &target("b:1");
+    assert!(wrong(&with("mqtt", &from)).contains("did you mean \"rackLocationId\"?"));
+}
+
+#[test]
+fn the_examples_of_the_manual_are_documents() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/meters");
+    for name in ["prometheus.toml", "redfish.toml", "dsx.toml"] {
+        let read = read(&folder.join(name)).unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(!read.sources.is_empty(), "{name}");
+    }
+}

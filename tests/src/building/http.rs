@@ -243,8 +243,13 @@ fn answer(inside: &Inside, asked: &Asked) -> Option<Vec<u8>> {
 }
 
 fn response(status: u16, headers: &str, body: &str) -> Vec<u8> {
+    // Newer servers of Prometheus want to know what their exporters speak.
+    let kind = if body.starts_with(['{', '[']) { "application/json" } else { "text/plain" };
     let length = body.len();
-    let head = format!("HTTP/1.1 {status} Double\r\n{headers}Content-Length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} Double\r\n{headers}Content-Type: {kind}; charset=utf-8\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
     [head.as_bytes(), body.as_bytes()].concat()
 }
 

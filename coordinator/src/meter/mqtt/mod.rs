@@ -127,7 +127,8 @@ impl Mqtt {
             self.take(&message, round);
             until = Some(Instant::now() + BURST);
         }
-        for _ in 0..BURST_MESSAGES_MAX {
+        let mut of_use = 0;
+        while of_use < BURST_MESSAGES_MAX {
             let silent = self.beat + self.source.heartbeat * BEATS_MISSED;
             let ends = until.unwrap_or(silent).min(silent);
             let Some(message) = session.message(ends).await? else {
@@ -144,6 +145,7 @@ impl Mqtt {
             let after = (round.readings.len(), round.wrong.len(), round.heartbeat);
             // What says nothing to us, such as values that nobody vouches for, ends no silence.
             if before != after {
+                of_use += 1;
                 until = until.or(Some(Instant::now() + BURST));
             }
         }

@@ -66,7 +66,7 @@ impl Session {
                     return Err(MeterError::Refused(format!("we may not hear {filter}")));
                 }
                 Packet::Publish(message) => early.push(self.acknowledged(message).await?),
-                Packet::ConnAck { .. } | Packet::Other => {}
+                Packet::ConnAck { .. } | Packet::PingResp => {}
             }
         }
     }

@@ -17,8 +17,8 @@ pub(super) enum Packet {
         codes: Vec<u8>,
     },
     Publish(Message),
-    /// Nothing that anybody waits for.
-    Other,
+    /// That it heard that we are there.
+    PingResp,
 }
 
 /// Something published.
@@ -101,6 +101,10 @@ fn text(body: &mut Vec<u8>, text: &str) {
 /// The packet at the beginning of what came, and how many bytes it took; `None` until it is
 /// whole.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Packet, usize)>, WireError> {
+    // Everything else is for those who publish: we don't.
+    if !bytes.first().is_none_or(|first| matches!(first >> 4, 2 | 3 | 9 | 13)) {
+        return Err(WireError::Malformed("a packet that no listener is sent"));
+    }
     let Some((length, head)) = length(bytes)? else { return Ok(None) };
     if length > PACKET_BYTES_MAX {
         return Err(WireError::TooLong(length));
@@ -112,8 +116,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Packet, usize)>, WireError>
             codes: body.get(2..).ok_or(WireError::Malformed("a short SUBACK"))?.to_vec(),
         },
         3 => Packet::Publish(message(bytes[0], body)?),
-        4..=8 | 10 | 11 | 13 => Packet::Other,
-        _ => return Err(WireError::Malformed("a packet that no broker sends")),
+        _ => Packet::PingResp,
     };
     Ok(Some((packet, head + length)))
 }

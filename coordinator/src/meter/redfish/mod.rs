@@ -61,6 +61,10 @@ impl Redfish {
             }
             self.alarms.insert(path.clone(), alarm);
         }
+        // Who else says it is known after the walk.
+        if step.link.role.is_spare && !self.tree.is_walked() {
+            return;
+        }
         for spoken in said.readings {
             if self.tree.owns(&spoken.point, step) {
                 let mut reading = Reading::new(&self.domain, spoken.point, spoken.value);
@@ -79,7 +83,7 @@ impl Redfish {
     /// The alarm of the whole device: denied only when every part was found and denies it.
     fn alarm(&self, round: &mut Round) {
         let raised = worst(self.alarms.values().copied());
-        let is_whole = self.tree.is_walked() && !self.alarms.is_empty();
+        let is_whole = self.tree.is_walked() && !self.tree.is_partial() && !self.alarms.is_empty();
         match raised {
             Some(true) => round.readings.push(Reading::new(&self.domain, "alarm", 1.0)),
             Some(false) if is_whole => {
@@ -121,6 +125,10 @@ impl Redfish {
         if let Some(alarm) = self.alarms.get_mut(&step.link.path) {
             *alarm = None;
         }
+        self.walk_again();
+    }
+
+    fn walk_again(&mut self) {
         if self.walked.elapsed() >= WALK_EVERY {
             self.walked = Instant::now();
             self.alarms.clear();
@@ -133,6 +141,9 @@ impl Meter for Redfish {
     async fn read(&mut self) -> Result<Round, MeterError> {
         let mut round = Round::default();
         let begins = Instant::now();
+        if self.tree.is_partial() {
+            self.walk_again();
+        }
         self.tree.begin();
         let mut is_first = true;
         for _ in 0..REQUESTS_MAX {

@@ -29,6 +29,10 @@ pub(super) struct Tree {
     ahead: VecDeque<Link>,
     /// What was asked while walking, and has not been answered yet.
     pending: Option<Link>,
+    /// What gave no answer in this round.
+    later: Vec<Link>,
+    /// Something was passed over because it never answered.
+    is_partial: bool,
     tries: BTreeMap<String, u32>,
     seen: BTreeSet<String>,
     /// Resources with readings, in the order in which they were found.
@@ -48,6 +52,8 @@ impl Tree {
             sensors,
             ahead: VecDeque::new(),
             pending: None,
+            later: Vec::new(),
+            is_partial: false,
             tries: BTreeMap::new(),
             seen: BTreeSet::new(),
             leaves: Vec::new(),
@@ -66,6 +72,8 @@ impl Tree {
         self.seen.clear();
         self.ahead.clear();
         self.pending = None;
+        self.later.clear();
+        self.is_partial = false;
         self.tries.clear();
         self.next = 0;
         self.left = 0;
@@ -75,18 +83,21 @@ impl Tree {
 
     /// A round begins: every leaf is asked once in it.
     pub(super) fn begin(&mut self) {
-        self.put_back();
+        self.put_off();
+        self.ahead.extend(self.later.drain(..));
         self.left = self.leaves.len();
     }
 
-    /// What was not answered is asked again, after the others.
-    fn put_back(&mut self) {
+    /// What was not answered is asked again in the next round.
+    fn put_off(&mut self) {
         let Some(link) = self.pending.take() else { return };
         let tries = self.tries.entry(link.path.clone()).or_default();
         *tries += 1;
         // The root is all there is: it is asked for ever.
         if *tries < TRIES_MAX || link.path == self.root {
-            self.ahead.push_back(link);
+            self.later.push(link);
+        } else {
+            self.is_partial = true;
         }
     }
 
@@ -97,7 +108,7 @@ impl Tree {
 
     /// The next question of this round: what is not known yet comes first.
     pub(super) fn next(&mut self) -> Option<Step> {
-        self.put_back();
+        self.put_off();
         if let Some(link) = self.ahead.pop_front() {
             self.pending = Some(link.clone());
             return Some(Step { link, is_known: false });
@@ -149,7 +160,12 @@ impl Tree {
 
     /// Whether nothing is left to discover.
     pub(super) fn is_walked(&self) -> bool {
-        self.ahead.is_empty() && self.pending.is_none()
+        self.ahead.is_empty() && self.pending.is_none() && self.later.is_empty()
+    }
+
+    /// Whether something of it never answered.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// Whether nothing with readings is known.
