@@ -4,6 +4,7 @@ pub mod agents;
 pub mod analyze;
 pub mod compare;
 pub mod local;
+pub mod manual;
 pub mod pki;
 pub mod rehearse;
 pub mod release;
