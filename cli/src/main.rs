@@ -59,6 +59,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Report(options) => verb::report::run(options).await,
             Verb::Site(verb) => verb::site::run(&verb),
             Verb::Sweep(verb) => verb::sweep::run(verb).await,
+            Verb::Manual(options) => verb::manual::run(&options),
             Verb::AgentProcess(_) => Err(Failure::usage("agent-process is started by main")),
         }
     })

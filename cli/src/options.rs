@@ -65,6 +65,17 @@ pub enum Verb {
     /// Acts as loadbank-agent; `local` starts its agents so
     #[command(hide = true, name = "agent-process")]
     AgentProcess(agent::Options),
+    /// Write man pages and completions of both binaries; packages are made with it
+    #[command(hide = true)]
+    Manual(ManualOptions),
+}
+
+/// Options of `manual`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ManualOptions {
+    /// Folder to make, with `man`, `bash`, `zsh` and `fish` in it
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 /// Verbs about certificates.

@@ -4,6 +4,7 @@ pub mod agents;
 pub mod analyze;
 pub mod compare;
 pub mod local;
+pub mod manual;
 pub mod mark;
 pub mod meters;
 pub mod pki;
