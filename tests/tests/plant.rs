@@ -39,7 +39,7 @@ impl Plant {
     fn new(rule: &str) -> Self {
         let runtime = Runtime::new().unwrap();
         let broker = runtime.block_on(Broker::start());
-        let mut bank = Bank::new();
+        let bank = Bank::new();
         let permit = bank.write("permit.toml", PERMIT);
         let _ = bank.write("site.toml", SITE);
         let rules = bank.write("interlocks.toml", &format!("schema = 1\n[[rule]]\n{rule}"));

@@ -18,9 +18,9 @@ mod named_point;
 mod pace;
 mod port;
 mod prometheus;
-mod record;
 #[cfg(test)]
 mod real_tests;
+mod record;
 mod redfish;
 mod row;
 mod snmp;

@@ -138,7 +138,7 @@ impl Stage {
 
     fn say_snmp(&self, at_ns: i64) {
         for (agent, pdu) in self.pdus.iter().zip(&self.parts.snmp) {
-            let mut say = |tail: String, value: Option<f64>, scale: f64| {
+            let say = |tail: String, value: Option<f64>, scale: f64| {
                 let Some(value) = value else { return };
                 let oid = Oid::parse(&format!("{SENTRY}.{tail}")).expect("an OID");
                 agent.set_all([(oid, Value::Integer((value * scale).round() as i32))]);
