@@ -44,7 +44,7 @@ struct Rehearsal {
 
 impl Rehearsal {
     fn new(plan: &str) -> Self {
-        let site = HallShape { devices: 2, node_kw: 2.4, ..HallShape::room_32() }.site().unwrap();
+        let site = HallShape { devices: 2, node_kw: 2.8, ..HallShape::room_32() }.site().unwrap();
         let plan = formats::plan::parse("plan.toml", plan).unwrap().expanded(Some(&site)).unwrap();
         Self { site, plan }
     }
