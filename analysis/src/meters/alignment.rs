@@ -77,7 +77,7 @@ fn loads(telemetry: &Telemetry, ahead_ns: &BTreeMap<NodeName, Vec<(i64, i64)>>) 
             let (Some(watts), Some(span)) = (cell.median(Metric::PowerW), cell.span_ns()) else {
                 continue;
             };
-            let second = |ns: i64| (ns + ahead) as f64 / 1e9;
+            let second = |ns: i64| ns.saturating_add(ahead) as f64 / 1e9;
             let (from_s, to_s) = (second(span.0), second(span.1));
             let node = loads.entry(device.node.clone()).or_default();
             let step = node.entry(phase.clone()).or_insert(Step { from_s, to_s, watts: 0.0 });

@@ -74,7 +74,10 @@ pub(super) fn meter_clocks(case: &Case) -> Option<Gap> {
 
 /// Meters that did not answer, and what was no reading, by source and reason.
 fn silent(case: &Case) -> Vec<Gap> {
-    let run_ns = case.facts.ended_unix_ns.map_or(i64::MAX, |end| end - case.facts.started_unix_ns);
+    let run_ns = case
+        .facts
+        .ended_unix_ns
+        .map_or(i64::MAX, |end| end.saturating_sub(case.facts.started_unix_ns));
     let mut by_reason: BTreeMap<(&str, bool, &str), Vec<&MeterGap>> = BTreeMap::new();
     for gap in &case.facts.meter_gaps {
         by_reason.entry((&gap.source, gap.silent, &gap.why)).or_default().push(gap);
