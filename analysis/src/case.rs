@@ -52,7 +52,8 @@ impl Workings {
         let attribution = terms
             .site
             .map(|site| attribute::attribute(site, &panel, &terms.policy.floors, terms.plan.seed));
-        let building = terms.site.and_then(|site| Building::of(site, &evidence.seen));
+        let building =
+            terms.site.and_then(|site| Building::of(site, &evidence.seen, &evidence.facts));
         let studies = match terms.site {
             Some(site) => experiments::studies(terms.plan, site, &panel, &evidence.seen),
             None => Vec::new(),

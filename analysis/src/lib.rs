@@ -69,6 +69,10 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
     let gaps = diagnose::not_measured::gaps(&case);
     let (verdict, mut reasons) = verdict::decide(&case, &findings, &gaps);
     reasons.extend(measured::power::words(&case));
+    reasons.extend(evidence.facts.marks.iter().enumerate().map(|(index, mark)| {
+        let at = utc(mark.at_unix_ns).unwrap_or_default();
+        format!("M{} {at} {}: {}", index + 1, mark.who, mark.text)
+    }));
     reasons.extend(evidence.facts.restraints.iter().cloned());
     Report {
         schema: SCHEMA.to_owned(),

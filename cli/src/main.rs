@@ -48,8 +48,10 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Watch(options) => verb::watch::run(options).await,
             Verb::Stop(options) => verb::stop::run(options).await,
             Verb::Release(options) => verb::release::run(options).await,
+            Verb::Mark(options) => verb::mark::run(options).await,
             Verb::Resume(options) => verb::resume::run(options).await,
             Verb::Runs(options) => verb::runs::run(options).await,
+            Verb::Meters { verb } => verb::meters::run(verb).await,
             Verb::Agents(options) => verb::agents::run(options).await,
             Verb::Pki(verb) => verb::pki::run(verb),
             Verb::Rehearse(options) => verb::rehearse::run(&options),
@@ -57,6 +59,7 @@ fn block_on(verb: Verb) -> Result<ExitCode, Failure> {
             Verb::Report(options) => verb::report::run(options).await,
             Verb::Site(verb) => verb::site::run(&verb),
             Verb::Sweep(verb) => verb::sweep::run(verb).await,
+            Verb::Manual(options) => verb::manual::run(&options),
             Verb::AgentProcess(_) => Err(Failure::usage("agent-process is started by main")),
         }
     })

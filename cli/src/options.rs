@@ -32,10 +32,17 @@ pub enum Verb {
     Stop(StopOptions),
     /// Let a run's load come up to a step of its permit, as a named person
     Release(ReleaseOptions),
+    /// Record the instant of something that only a person knows: a feed that was pulled
+    Mark(MarkOptions),
     /// Bring heat back to a run that a coordinator's crash suspended
     Resume(ResumeOptions),
     /// List runs
     Runs(ListOptions),
+    /// The building's own meters: what they say, and how they do
+    Meters {
+        #[command(subcommand)]
+        verb: MetersVerb,
+    },
     /// List agents
     Agents(ListOptions),
     /// Run a plan on a simulated hall and judge it: would this plan notice?
@@ -58,6 +65,17 @@ pub enum Verb {
     /// Acts as loadbank-agent; `local` starts its agents so
     #[command(hide = true, name = "agent-process")]
     AgentProcess(agent::Options),
+    /// Write man pages and completions of both binaries; packages are made with it
+    #[command(hide = true)]
+    Manual(ManualOptions),
+}
+
+/// Options of `manual`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ManualOptions {
+    /// Folder to make, with `man`, `bash`, `zsh` and `fish` in it
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 /// Verbs about certificates.
@@ -231,7 +249,7 @@ pub struct ServeOptions {
     /// Rules that end heat when a reading passes its limit or falls silent
     #[arg(long, value_name = "FILE")]
     pub interlocks: Option<PathBuf>,
-    /// The building's meters: a CSV that something else appends to, for interlocks and the record
+    /// The building's meters, for interlocks and the record: a document of sources (.toml), or a CSV that something else appends to
     #[arg(long, value_name = "FILE")]
     pub meters: Option<PathBuf>,
     /// Programs that sweeps may call before and after; without it they call none
@@ -297,6 +315,61 @@ pub struct SweepOptions {
     pub json: bool,
     #[command(flatten)]
     pub target: Target,
+}
+
+/// Options of `mark`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MarkOptions {
+    /// What happened, in a few words
+    pub text: String,
+    /// Run that it belongs to [default: the active one]
+    #[arg(long)]
+    pub run: Option<String>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// What to do with meters.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum MetersVerb {
+    /// Asks every device of a document for a while and prints what it says: no coordinator needed
+    Check(MetersCheckOptions),
+    /// Writes down what every device of a document says, as a table for `analyze --meters`
+    Record(MetersRecordOptions),
+    /// How the meters of a coordinator do
+    List(ListOptions),
+}
+
+/// Options of `meters record`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MetersRecordOptions {
+    /// Document of sources
+    pub file: PathBuf,
+    /// Table to write: .csv, .csv.gz or .parquet
+    #[arg(long, value_name = "TABLE")]
+    pub out: PathBuf,
+    /// How long to ask; Ctrl-C ends it earlier and keeps what was read
+    #[arg(long, value_name = "S", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
+    pub seconds: u64,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `meters check`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MetersCheckOptions {
+    /// Document of sources
+    pub file: PathBuf,
+    /// How long to ask
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `sweep add`.

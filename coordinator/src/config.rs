@@ -3,9 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use formats::sources::Sources;
 use proto::dial::Security;
 
 use crate::permit::Permission;
+
+/// Where the building's meters are read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Meters {
+    /// A table that something else writes, followed.
+    Table(PathBuf),
+    /// Devices and services of the building.
+    Sources(Sources),
+}
 
 /// Settings of one coordinator.
 #[derive(Debug, Clone)]
@@ -26,8 +36,8 @@ pub struct Config {
     pub stop_file: PathBuf,
     /// Document of interlocks, read anew for every run; `None` watches nothing.
     pub interlocks: Option<PathBuf>,
-    /// Table of the building's meters, followed while something else writes it.
-    pub meters: Option<PathBuf>,
+    /// Where the building's own meters are read; `None` reads none.
+    pub meters: Option<Meters>,
     /// Folder of programs that sweeps may call before and after; `None`: none.
     pub sweep_hooks: Option<PathBuf>,
     /// How the port for agents and operators is guarded.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use analysis::{Digest, Evidence};
 use model::facts::{
-    LossReason, MixFact, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact,
+    LossReason, MarkFact, MixFact, NodeFacts, NodeLoss, RunEnd, RunFacts, StartFact, TimeFact,
 };
 use model::plan::Plan;
 use model::site::Site;
@@ -180,6 +180,7 @@ pub(crate) fn facts_of(
     }
     crate::restraint::add(&mut facts, journal);
     crate::stops::add(&mut facts, journal);
+    crate::meter_gaps::add(&mut facts, journal);
     let clocks = Clocks::of(journal);
     for (node, facts) in &mut facts.nodes {
         facts.clock_unknown = facts.joined && !clocks.knows(&node.0);
@@ -252,7 +253,11 @@ fn add_entry(
             facts.mixes.push(MixFact { model, per_mille, tried_w: tried.collect() });
         }
         JournalEntry::Swept(swept) => facts.baseline.clone_from(&swept.baseline),
-        // `restraint` and `stops` read these.
+        JournalEntry::Mark { who, text } => {
+            facts.marks.push(MarkFact { at_unix_ns: time_ns, who: who.clone(), text: text.clone() })
+        }
+        // `restraint`, `stops` and `meter_gaps` read these.
+        JournalEntry::Meter { .. } => {}
         JournalEntry::Permitted { .. }
         | JournalEntry::Released { .. }
         | JournalEntry::Capped { .. } => {}

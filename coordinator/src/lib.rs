@@ -9,6 +9,8 @@ mod evidence;
 mod export;
 mod hall;
 mod interlock;
+mod meter;
+mod meter_gaps;
 mod operator;
 mod permit;
 pub mod pki;
@@ -21,14 +23,19 @@ pub mod store;
 mod sweep;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use config::Config;
+pub use config::{Config, Meters};
 use door::{Guard, gate};
 pub use evidence::{EvidenceError, RunEvidence, evidence_of, parse_documents, report_of};
+use formats::sources::SourceKind;
 use hall::Hall;
+pub use meter::{Checked as CheckedMeter, Recorded as RecordedMeter};
+pub use meter::{check as check_meters, record as record_meters};
+use model::table::MeterRow;
 pub use permit::Permission;
 use proto::channel::check_plain_text;
 use proto::channel::{
@@ -42,7 +49,7 @@ use proto::v1::join_service_server::JoinServiceServer;
 use proto::v1::operator_service_server::OperatorServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tonic::service::interceptor::InterceptedService;
 
 /// Distance of the machine's ticks: a hundredth of the shortest phase.
@@ -75,6 +82,8 @@ pub enum StartError {
     #[error("the meters can't be followed: {0}")]
     Thread(std::io::Error),
     #[error("{0}")]
+    Meters(String),
+    #[error("{0}")]
     PlainText(String),
     #[error("{0}")]
     Tls(#[from] TlsError),
@@ -87,8 +96,10 @@ pub struct Coordinator {
     /// Runs that were found unfinished and wait for a person.
     pub suspended: Vec<String>,
     shutdown: Option<oneshot::Sender<()>>,
-    /// Ends the thread that follows the meters.
+    /// Ends the threads that follow tables of meters.
     ended: Arc<AtomicBool>,
+    /// Tasks that ask the building's devices; they end with it.
+    _meters: JoinSet<()>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
@@ -133,16 +144,20 @@ impl Coordinator {
         tokio::spawn(tick(hall.clone()));
         tokio::spawn(judge_dirty(hall.clone(), dirty));
         let following = Arc::new(AtomicBool::new(false));
-        if let Some(meters) = hall.config.meters.clone() {
-            let hearing = hall.clone();
-            interlock::follow(meters, following.clone(), move |rows| hearing.take_meters(&rows))
-                .map_err(StartError::Thread)?;
-        }
+        let meters = start_meters(&hall, &following)?;
         for run in &suspended {
             let _ = hall.judging.send(run.clone());
         }
         let server = tokio::spawn(serve);
-        Ok(Self { hall, address, suspended, shutdown: Some(shutdown), ended: following, server })
+        Ok(Self {
+            hall,
+            address,
+            suspended,
+            shutdown: Some(shutdown),
+            ended: following,
+            _meters: meters,
+            server,
+        })
     }
 
     /// Lets nodes with a token join, on a listener of their own, for as long as the process lives.
@@ -195,6 +210,33 @@ impl Coordinator {
         let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.server).await;
         self.server.abort();
         let _ = self.hall.writer.flush().await;
+    }
+}
+
+/// Hears the building, wherever its meters are read.
+fn start_meters(hall: &Hall, ended: &Arc<AtomicBool>) -> Result<JoinSet<()>, StartError> {
+    let follow = |path: &Path, name: Option<String>| {
+        let hearing = hall.clone();
+        let hear = move |rows: Vec<MeterRow>| {
+            let alive = rows.iter().any(interlock::is_trusted);
+            hearing.take_meters(&rows, name.as_deref().filter(|_| alive));
+        };
+        interlock::follow(path.to_owned(), ended.clone(), hear).map_err(StartError::Thread)
+    };
+    match &hall.config.meters {
+        None => Ok(JoinSet::new()),
+        Some(Meters::Table(path)) => {
+            follow(path, None)?;
+            Ok(JoinSet::new())
+        }
+        Some(Meters::Sources(sources)) => {
+            for source in &sources.sources {
+                if let SourceKind::Table(table) = &source.kind {
+                    follow(&table.path, Some(source.name.clone()))?;
+                }
+            }
+            meter::start(sources, &hall.ear()).map_err(StartError::Meters)
+        }
     }
 }
 

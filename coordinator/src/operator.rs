@@ -186,6 +186,25 @@ impl OperatorService for OperatorDoor {
         Ok(Response::new(self.hall.agents()))
     }
 
+    async fn mark(
+        &self,
+        request: Request<v1::MarkRequest>,
+    ) -> Result<Response<v1::MarkReply>, Status> {
+        // Before anything else: the instant is what this is for.
+        let at_ns = self.hall.clock.now_ns();
+        let who = operator_of(&request, &request.get_ref().who);
+        let asked = request.into_inner();
+        let run_id = self.hall.mark(&asked.run_id, at_ns, &who, &asked.text).map_err(refused)?;
+        Ok(Response::new(v1::MarkReply { run_id, at_ns }))
+    }
+
+    async fn meters(
+        &self,
+        _request: Request<v1::MetersRequest>,
+    ) -> Result<Response<v1::MetersReply>, Status> {
+        Ok(Response::new(self.hall.meters()))
+    }
+
     async fn report(
         &self,
         request: Request<v1::ReportRequest>,

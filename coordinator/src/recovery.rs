@@ -112,6 +112,7 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         clocks: Vec::new(),
         site,
         heat,
+        meters: crate::hall::Recorded::default(),
     };
     Ok((active, phase))
 }

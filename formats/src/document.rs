@@ -101,6 +101,13 @@ impl<'t> Document<'t> {
         self.problems.borrow().len() >= PROBLEMS_MAX
     }
 
+    /// Takes over what is wrong with a document that this one names.
+    pub(crate) fn take(&self, errors: DocumentErrors) {
+        let mut problems = self.problems.borrow_mut();
+        let room = PROBLEMS_MAX.saturating_sub(problems.len());
+        problems.extend(errors.0.into_iter().take(room));
+    }
+
     /// Problems so far, by place.
     pub(crate) fn errors(&self) -> DocumentErrors {
         let mut problems = self.problems.borrow().clone();
@@ -276,6 +283,30 @@ impl<'d, 't> Table<'d, 't> {
             self.document.add(&value.span(), what, mend);
         }
         whole
+    }
+
+    /// Whole numbers, one or a list of them, which may be negative.
+    pub(crate) fn signed_list(&self, key: &str) -> Option<Vec<i64>> {
+        let value = self.table.get(key)?;
+        let alone = std::slice::from_ref(value);
+        let entries = match value.get_ref() {
+            DeValue::Array(list) => list.iter().as_slice(),
+            _ => alone,
+        };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            let DeValue::Integer(whole) = entry.get_ref() else {
+                return self.mistyped(key, entry, entry.get_ref(), "a whole number, or a list");
+            };
+            match whole_of(whole).and_then(|whole| i64::try_from(whole).ok()) {
+                Some(number) => numbers.push(number),
+                None => {
+                    let what = format!("{key} = {} is impossible", self.written(entry));
+                    self.document.add(&entry.span(), what, "use a number of at most 63 bits");
+                }
+            }
+        }
+        Some(numbers)
     }
 
     /// A table under a key, called `place` in messages.

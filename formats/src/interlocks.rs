@@ -205,11 +205,18 @@ fn meter(table: &Table<'_, '_>, action: Option<Action>) -> Option<Watches> {
 }
 
 fn heartbeat(table: &Table<'_, '_>, action: Option<Action>) -> Option<Watches> {
-    only(table, &[&OF_SILENCE]);
-    if action == Some(Action::Shed) {
-        table.wrong("action", "a heartbeat is of no domain", "use hold, stop_ramp or stop_drop");
-    }
-    Some(Watches::Heartbeat)
+    only(table, &[&["from", "of"], &OF_SILENCE]);
+    let of = match (action, table.has("of")) {
+        // Who is shed when it falls silent: the domains that it vouches for.
+        (Some(Action::Shed), _) => Some(scope(table, action)?),
+        (_, true) => {
+            let what = "key \"of\" belongs to action = \"shed\"";
+            table.wrong("of", what, "remove it");
+            None
+        }
+        (_, false) => None,
+    };
+    Some(Watches::Heartbeat { from: table.text("from"), of })
 }
 
 fn agents(table: &Table<'_, '_>, action: Option<Action>) -> Option<Watches> {
@@ -273,7 +280,7 @@ fn kind_mend(kind: &str) -> String {
 }
 
 fn limit(table: &Table<'_, '_>, watches: &Watches) -> Option<Limit> {
-    if matches!(watches, Watches::Heartbeat | Watches::Agents { .. }) {
+    if matches!(watches, Watches::Heartbeat { .. } | Watches::Agents { .. }) {
         return None;
     }
     let value = |key: &str| table.number(key, -VALUE_MAX..=VALUE_MAX, "");

@@ -1,6 +1,6 @@
 //! The documents and tables that people hand us or take away.
 //!
-//! Documents: [`plan`], [`site`], [`policy`], [`permit`] and [`interlocks`] are TOML; every problem of one names its
+//! Documents: [`plan`], [`site`], [`policy`], [`permit`], [`interlocks`] and [`sources`] are TOML; every problem of one names its
 //! file, its line and how to mend it. Tables: [`samples`], [`pairs`] and [`meters`] are
 //! CSV or Parquet, read and written in batches, so that a table larger than memory works.
 //!
@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 pub mod samples;
 pub mod site;
+pub mod sources;
 mod table;
 mod table_error;
 

@@ -12,16 +12,16 @@ fn examples(file: &str) -> Vec<&'static str> {
 
 #[test]
 fn every_example_reads() {
-    let names = ["plan.toml", "site.toml", "policy.toml", "permit.toml", "interlocks.toml"];
-    let [plans, sites, policies, permits, interlocks] = names.map(examples);
+    let names =
+        ["plan.toml", "site.toml", "policy.toml", "permit.toml", "interlocks.toml", "meters.toml"];
+    let found = names.map(examples);
     assert_eq!(
-        plans.len() + sites.len() + policies.len() + permits.len() + interlocks.len(),
+        found.iter().map(Vec::len).sum::<usize>(),
         PAGE.matches("```toml").count(),
         "every example begins with the name of its document"
     );
-    assert!(
-        [&plans, &sites, &policies, &permits, &interlocks].iter().all(|found| !found.is_empty())
-    );
+    assert!(found.iter().all(|found| !found.is_empty()));
+    let [plans, sites, policies, permits, interlocks, meters] = found;
     for text in plans {
         assert_eq!(formats::plan::parse("plan.toml", text).err(), None);
     }
@@ -36,6 +36,9 @@ fn every_example_reads() {
     }
     for text in interlocks {
         assert_eq!(formats::interlocks::parse("interlocks.toml", text).err(), None);
+    }
+    for text in meters {
+        assert_eq!(formats::sources::parse("meters.toml", text).err(), None);
     }
 }
 

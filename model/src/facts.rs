@@ -43,6 +43,34 @@ pub struct RunFacts {
     pub mixes: Vec<MixFact>,
     /// What earlier runs of the same sweep measured; `None` for what no sweep began.
     pub baseline: Option<Baseline>,
+    /// What persons marked, in order.
+    pub marks: Vec<MarkFact>,
+    /// Meters that were silent or not to be believed, in order.
+    pub meter_gaps: Vec<MeterGap>,
+}
+
+/// What a person saw at an instant, on the coordinator's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MarkFact {
+    pub at_unix_ns: i64,
+    pub who: String,
+    pub text: String,
+}
+
+/// A meter of the building that was silent, or said what is no reading.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct MeterGap {
+    /// Its source in the document of meters.
+    pub source: String,
+    pub address: String,
+    /// Id of the domain that it measures.
+    pub domain: String,
+    /// True: nothing came from it. False: what came was in part no reading, or of a clock that is
+    /// off.
+    pub silent: bool,
+    pub why: String,
+    /// For how long, in nanoseconds, where that is known.
+    pub for_ns: Option<i64>,
 }
 
 /// What earlier clean runs of a sweep measured: kept with the run that is held against it, so

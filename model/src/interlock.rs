@@ -43,8 +43,9 @@ pub enum Watches {
     },
     /// A point of the building's meters, of each picked domain.
     Meter { point: String, of: Scope },
-    /// The meters themselves: that any row comes at all.
-    Heartbeat,
+    /// The meters themselves: that the named source is alive, or that any row comes at all.
+    /// `of`: what is shed when it is not.
+    Heartbeat { from: Option<String>, of: Option<Scope> },
     /// Agents of each picked domain that are lost within a time, in nanoseconds.
     Agents { lost: usize, within_ns: i64, of: Scope },
 }

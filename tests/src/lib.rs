@@ -6,6 +6,7 @@
 
 pub mod bank;
 mod binaries;
+pub mod building;
 pub mod chaos;
 pub mod disk;
 pub mod gpu;

@@ -38,6 +38,7 @@ fn paths_named_in_documents_exist() {
         "docs/reports.md",
         "docs/calibration.md",
         "docs/security.md",
+        "docs/rollout.md",
     ] {
         for path in named_paths(&read(document)) {
             seen += 1;

@@ -97,6 +97,13 @@ impl Digest {
 
     /// Counts one batch; a batch that is here already (same instance, same seq) falls away.
     pub fn add(&mut self, batch: &Records) {
+        // What the coordinator itself heard of the building is of no node.
+        if batch.node.0.is_empty() {
+            for record in batch.records.iter().filter(|r| matches!(r, Record::Meter(_))) {
+                self.add_record(batch, record);
+            }
+            return;
+        }
         let node = self.seen.nodes.entry(batch.node.clone()).or_default();
         let stream = node.streams.entry(batch.instance.clone()).or_default();
         if stream.seen.contains(batch.seq) {

@@ -11,7 +11,7 @@ use model::experiment::{Codes, ExperimentKind};
 use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use model::plan::Requirement;
 use model::report::Measured;
-use model::site::{DomainIx, NodeIx, Site};
+use model::site::{DomainIx, Family, NodeIx, Site};
 
 use super::study::{StepSeen, Study};
 use crate::case::{Case, list};
@@ -128,7 +128,9 @@ fn read(case: &Case, site: &Site, study: &Study) -> Vec<Meter> {
             spans.iter().map(|(from, to)| trace.mean_between(*from, *to)).collect();
         meter(site, domain, &coded, &means?)
     };
-    site.domain_ixs().filter_map(of).collect()
+    // The meter of a cooling unit is of its own pumps.
+    let electric = |domain: &DomainIx| site.domain(*domain).kind.family() == Family::Power;
+    site.domain_ixs().filter(electric).filter_map(of).collect()
 }
 
 /// The codes of an experiment whose steps are all there.

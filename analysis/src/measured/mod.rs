@@ -6,6 +6,7 @@
 mod devices;
 mod fabric;
 mod gpus;
+mod marks;
 pub(crate) mod power;
 pub(crate) mod skew;
 pub(crate) mod stops;
@@ -24,6 +25,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines.extend(gpus::measured(case));
     lines.extend(power::measured(case));
     lines.extend(power::mixes(case));
+    lines.extend(marks::measured(case));
     lines.extend(skew::measured(case));
     lines.extend(stops::measured(case));
     lines.extend(tables::measured(case));

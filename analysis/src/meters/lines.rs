@@ -14,6 +14,12 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
         building.feeders.iter().flat_map(|feeder| feeder_lines(site, feeder)).collect();
     lines.extend(building.supplies.iter().flat_map(|supply| supply_lines(site, supply)));
     lines.extend(building.loops.iter().flat_map(|cooled| loop_lines(site, cooled)));
+    lines.extend(building.alignments.iter().flat_map(|aligned| {
+        let (offset_s, error_s) = aligned.offset_s.unwrap_or((f64::NAN, f64::NAN));
+        let at = at(site, aligned.domain);
+        [("meter_offset_s", offset_s), ("meter_offset_error_s", error_s)]
+            .map(|(what, value)| line(what, &at, None, value, "s"))
+    }));
     if let Some(sums) = &building.reconciliation {
         let phase = Some(sums.phase.as_str());
         for (ix, ratio) in &sums.devices {

@@ -5,6 +5,7 @@
 //! serves the findings, the measured lines and the gates. Domains that the site does not
 //! know are gaps, never evidence.
 
+mod alignment;
 mod cooling;
 mod lines;
 mod reconcile;
@@ -14,11 +15,13 @@ mod stiffness;
 mod supply;
 mod witness;
 
+use model::facts::RunFacts;
 use model::site::{Domain, DomainIx, DomainKind, Family, Site};
 
 use crate::digest::Seen;
 use crate::digest::meters::{Line, Meters, Quantity, Trace};
 
+pub(crate) use alignment::Alignment;
 pub(crate) use cooling::Loop;
 pub(crate) use lines::measured;
 pub(crate) use reconcile::Reconciliation;
@@ -52,17 +55,19 @@ pub(crate) struct Building {
     pub(crate) supplies: Vec<Supply>,
     pub(crate) loops: Vec<Loop>,
     pub(crate) reconciliation: Option<Reconciliation>,
+    pub(crate) alignments: Vec<Alignment>,
 }
 
 impl Building {
     /// `None` without a site or without a meter of it.
-    pub(crate) fn of(site: &Site, seen: &Seen) -> Option<Self> {
+    pub(crate) fn of(site: &Site, seen: &Seen, facts: &RunFacts) -> Option<Self> {
         let board = Board { site, meters: &seen.meters };
         (!board.meters.is_empty()).then(|| Self {
             feeders: stiffness::feeders(&board),
             supplies: supply::supplies(&board),
             loops: cooling::loops(&seen.telemetry, &board),
             reconciliation: reconcile::reconciliation(&seen.telemetry, &board),
+            alignments: alignment::alignments(&seen.telemetry, &board, &facts.clocks),
         })
     }
 }

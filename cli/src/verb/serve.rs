@@ -1,12 +1,13 @@
 //! `loadbank serve`: the coordinator as a service.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::state_dir::default_state_dir;
 use coordinator::pki::Authority;
-use coordinator::{Config, Coordinator, Permission, StartError};
+use coordinator::{Config, Coordinator, Meters, Permission, StartError};
 use proto::channel::check_plain_text;
 use proto::dial::Security;
 use tokio::net::TcpListener;
@@ -43,7 +44,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         permission,
         interlocks: options.interlocks.clone(),
         sweep_hooks: options.sweep_hooks.clone(),
-        meters: options.meters.clone(),
+        meters: options.meters.as_deref().map(meters).transpose()?,
         stop_file: options.stop_file.clone().unwrap_or(defaults.stop_file.clone()),
         ..defaults
     };
@@ -72,9 +73,20 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A document of sources, or a table that is followed.
+fn meters(path: &Path) -> Result<Meters, Failure> {
+    let document = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"));
+    if !document {
+        return Ok(Meters::Table(path.to_owned()));
+    }
+    formats::sources::read(path).map(Meters::Sources).map_err(Failure::usage)
+}
+
 fn not_started(error: StartError) -> Failure {
     match error {
-        StartError::Tls(_) | StartError::PlainText(_) => Failure::usage(error),
+        StartError::Tls(_) | StartError::PlainText(_) | StartError::Meters(_) => {
+            Failure::usage(error)
+        }
         StartError::Store(_) | StartError::Address(_) | StartError::Thread(_) => {
             Failure::infrastructure(error)
         }

@@ -10,6 +10,7 @@ use proto::v1;
 
 use super::Agent;
 use super::heat::Heat;
+use super::meters::Recorded;
 use crate::clock::Offset;
 use crate::config::Config;
 use crate::run::{End, PhaseSpec, RunMachine};
@@ -57,6 +58,7 @@ pub(crate) struct Active {
     pub(crate) clocks: Vec<NodeClock>,
     pub(crate) site: Option<Site>,
     pub(crate) heat: Heat,
+    pub(crate) meters: Recorded,
 }
 
 impl Active {

@@ -100,6 +100,7 @@ impl Hall {
         active.machine.hold_heat(active.heat.held.waits());
         let actions = inner.active.insert(active).machine.begin(now_ns);
         self.begin_watching(&mut inner, now_ns);
+        self.begin_metering(&inner, now_ns);
         // Before the first phase is armed: it is armed with its scale.
         self.control(&mut inner, now_ns);
         for action in actions {
@@ -177,6 +178,7 @@ impl Hall {
             clocks: Vec::new(),
             site,
             heat,
+            meters: super::Recorded::default(),
         };
         Ok((active, created, warnings))
     }
@@ -277,6 +279,38 @@ impl Hall {
         }
         let _ = self.judging.send(ended.run.clone());
         Ok((ended.run, ended.state))
+    }
+}
+
+/// A mark is a line that a person types.
+const MARK_CHARS_MAX: usize = 200;
+
+impl Hall {
+    /// Records in the active run what a person saw at an instant; the run.
+    ///
+    /// # Errors
+    /// When no such run is active, or the text is none.
+    pub(crate) fn mark(
+        &self,
+        run: &str,
+        at_ns: i64,
+        who: &str,
+        text: &str,
+    ) -> Result<String, SubmitError> {
+        let usual = !text.trim().is_empty() && !text.chars().any(char::is_control);
+        if !usual || text.chars().count() > MARK_CHARS_MAX {
+            let why = format!("a mark is a line of up to {MARK_CHARS_MAX} characters");
+            return Err(SubmitError::Refused(why));
+        }
+        let inner = self.lock();
+        let active = inner.active.as_ref().filter(|a| run.is_empty() || a.run == run);
+        let Some(run) = active.map(|active| active.run.clone()) else {
+            let why = "no such run is active: see `loadbank runs`".to_owned();
+            return Err(SubmitError::Refused(why));
+        };
+        let entry = JournalEntry::Mark { who: who.to_owned(), text: text.to_owned() };
+        self.writer.journal(&run, at_ns, entry);
+        Ok(run)
     }
 }
 

@@ -97,22 +97,29 @@ impl Hall {
         self.watch(inner, now_ns, |interlocks| interlocks.tick(now_ns));
     }
 
-    /// Rows of the building's meters, as they came.
-    pub(crate) fn take_meters(&self, rows: &[MeterRow]) {
-        let now_ns = self.clock.now_ns();
-        let mut inner = self.lock();
-        for row in rows {
-            let Some(heard) = of_meter(row) else { continue };
-            let alive = Heard {
-                source: Source::Meters,
-                value: Value::Number(0.0),
-                read_ns: heard.read_ns,
-                trusted: heard.trusted,
-            };
-            for heard in [heard, alive] {
-                self.watch(&mut inner, now_ns, |interlocks| interlocks.hear(now_ns, &heard));
-                keep(&mut inner.interlocks.meters, now_ns, heard);
-            }
+    /// What the building's meters said. `from` names a source that is alive.
+    pub(super) fn watch_meters(
+        &self,
+        inner: &mut Inner,
+        now_ns: i64,
+        rows: &[MeterRow],
+        from: Option<&str>,
+    ) {
+        let mut heard: Vec<Heard> = rows.iter().filter_map(of_meter).collect();
+        // Rows that were read of any meter show that somebody is there; a source of its own is
+        // vouched for by whoever knows its protocol.
+        let any = heard.iter().filter(|heard| heard.trusted).map(|heard| heard.read_ns).max();
+        let beat = |source, read_ns| Heard {
+            source: Source::Beat(source),
+            value: Value::Number(0.0),
+            read_ns,
+            trusted: true,
+        };
+        heard.extend(any.map(|read_ns| beat(None, read_ns)));
+        heard.extend(from.map(|from| beat(Some(from.to_owned()), now_ns)));
+        for heard in heard {
+            self.watch(inner, now_ns, |interlocks| interlocks.hear(now_ns, &heard));
+            keep(&mut inner.interlocks.meters, now_ns, heard);
         }
     }
 

@@ -9,6 +9,7 @@ mod admission;
 mod agent;
 mod heat;
 mod interlock;
+mod meters;
 mod status;
 mod sweeps;
 
@@ -25,10 +26,12 @@ pub(crate) use admission::{Admission, SubmitError};
 pub(crate) use admission::{lease_id, token};
 pub(crate) use agent::{Agent, SessionId};
 pub(crate) use heat::HeatAsked;
+pub(crate) use meters::Recorded;
 
 use crate::clock::{CoordinatorClock, Exchange};
 use crate::config::Config;
 use crate::door::Refusals;
+use crate::meter::{self, Place};
 use crate::run::{Action, End, Event, GO_LEAD_NS, State};
 use crate::store::{
     Catalogue, Durable, JournalEntry, NodeClock, RunRow, StateLock, StoreError, Writer,
@@ -78,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) peaks: BTreeMap<String, f64>,
     /// What the building's meters said last, and whose trip nobody resumed yet.
     pub(crate) interlocks: interlock::Standing,
+    /// How each device of the building is doing.
+    pub(crate) meters: BTreeMap<Place, meter::State>,
     next_session: u64,
 }
 
@@ -113,6 +118,7 @@ impl Hall {
             starting: None,
             peaks,
             interlocks: interlock::Standing::with(latched),
+            meters: BTreeMap::new(),
             next_session: 1,
         };
         Ok(Self {
@@ -276,6 +282,7 @@ impl Hall {
         self.step(&mut inner, now_ns, Event::Tick);
         self.watch(&mut inner, now_ns, |interlocks| interlocks.tick(now_ns));
         self.control(&mut inner, now_ns);
+        self.flush_meters_if_due(&mut inner, now_ns);
     }
 
     /// Asks an agent for its clock. Says how well it was known at the instant of a GO, and
@@ -554,7 +561,7 @@ impl Hall {
     }
 
     fn end(&self, inner: &mut Inner, now_ns: i64, end: &End) {
-        let Some(active) = inner.active.take() else { return };
+        let Some(mut active) = inner.active.take() else { return };
         self.keep_peaks(inner, &active);
         for planned in &active.planned {
             if let Some(agent) = inner.agents.get(&planned.node)
@@ -569,6 +576,7 @@ impl Hall {
                 self.writer.journal(&active.run, now_ns, JournalEntry::Clock { clock });
             }
         }
+        self.flush_meters(&mut active, now_ns);
         let (how, why) = active::end_words(end);
         let entry = JournalEntry::Ended { how: how.to_owned(), why };
         self.writer.journal(&active.run, now_ns, entry);

@@ -10,4 +10,4 @@ mod series;
 
 pub(crate) use follow::follow;
 pub(crate) use machine::{Interlocks, Trip};
-pub(crate) use reading::{Heard, Source, Value, of_meter, of_status};
+pub(crate) use reading::{Heard, Source, Value, is_trusted, of_meter, of_status};

@@ -16,8 +16,8 @@ pub(crate) enum Source {
         domain: String,
         point: String,
     },
-    /// The meters as a whole.
-    Meters,
+    /// A source of meters by its name in their document; `None`: any of them.
+    Beat(Option<String>),
 }
 
 /// What a device says of itself.
@@ -86,13 +86,18 @@ pub(crate) fn of_meter(row: &MeterRow) -> Option<Heard> {
         // A point of the building's own: in whatever unit its rule is written.
         None => value,
     };
-    let quality = row.quality.as_deref().unwrap_or_default();
     Some(Heard {
         source: Source::Meter { domain: row.domain.clone(), point: row.point.clone() },
         value: Value::Number(value),
         read_ns: row.time_ns,
-        trusted: quality.is_empty() || quality.eq_ignore_ascii_case("good"),
+        trusted: is_trusted(row),
     })
+}
+
+/// Whether its meter does not doubt a row.
+pub(crate) fn is_trusted(row: &MeterRow) -> bool {
+    let quality = row.quality.as_deref().unwrap_or_default();
+    quality.is_empty() || quality.eq_ignore_ascii_case("good")
 }
 
 #[cfg(test)]

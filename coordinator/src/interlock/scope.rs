@@ -29,9 +29,21 @@ pub(super) fn series_of(
     nodes: &Devices,
 ) -> Result<Vec<(Option<Source>, Series)>, String> {
     match &rule.watches {
-        Watches::Heartbeat => {
-            let series = Series::new("the table of meters".to_owned(), String::new(), Vec::new());
-            Ok(vec![(Some(Source::Meters), series)])
+        Watches::Heartbeat { from, of } => {
+            let label = match from {
+                None => "the building's meters".to_owned(),
+                Some(name) => format!("the meters' source {name}"),
+            };
+            let source = Some(Source::Beat(from.clone()));
+            let Some(of) = of else {
+                return Ok(vec![(source, Series::new(label, String::new(), Vec::new()))]);
+            };
+            if site.is_none() {
+                return Err("shed needs to know the domain's nodes: give --site".to_owned());
+            }
+            let of = domains(of, site, nodes)?.into_iter();
+            let series = |d: Picked| Series::new(label.clone(), d.words, d.nodes);
+            Ok(of.map(|picked| (source.clone(), series(picked))).collect())
         }
         Watches::Meter { point, of } => {
             let picked = domains(of, site, nodes)?;

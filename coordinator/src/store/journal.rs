@@ -21,6 +21,20 @@ pub struct SweptNode {
     pub why: String,
 }
 
+/// What happened to a device of the building.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeterEvent {
+    /// It does not answer any more, or does not let us in.
+    Lost,
+    Back,
+    /// Its clock is off by more than any meter is slow.
+    ClockOff,
+    ClockRight,
+    /// Something that it says is no reading.
+    Wrong,
+}
+
 /// One entry. Variants and fields are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
@@ -128,6 +142,20 @@ pub enum JournalEntry {
         measured_kw: f64,
         /// Nodes of the domain whose power was not measured just then.
         silent: usize,
+    },
+    /// A person saw something at this instant.
+    Mark {
+        who: String,
+        text: String,
+    },
+    /// A device of the building stopped answering, came back, or says what is no reading.
+    Meter {
+        source: String,
+        address: String,
+        /// Id of the domain that it measures.
+        domain: String,
+        event: MeterEvent,
+        why: String,
     },
     /// Shares of `mix` were tried on the GPUs of a model, and one was chosen.
     Mixed {

@@ -15,7 +15,7 @@ mod writer;
 
 pub use catalogue::{Catalogue, Latch, RunRow};
 pub use journal::{
-    ExpandedPhase, JournalEntry, NodeClock, Planned, PlannedDevice, Swept, SweptNode,
+    ExpandedPhase, JournalEntry, MeterEvent, NodeClock, Planned, PlannedDevice, Swept, SweptNode,
 };
 pub(crate) use lock::StateLock;
 pub use run_file::{RunFile, StoredBatch};

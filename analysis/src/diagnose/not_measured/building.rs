@@ -1,6 +1,9 @@
 //! What only the building knows, and what this version never records.
 
+use std::collections::BTreeMap;
+
 use model::DeviceId;
+use model::facts::MeterGap;
 use model::plan::Requirement;
 use model::record::EventKind;
 
@@ -34,6 +37,7 @@ pub(super) fn meters(case: &Case) -> Vec<Gap> {
         Gap::new("meter_readings", text, Concern::Nobody)
     });
     let mut gaps: Vec<Gap> = refused.collect();
+    gaps.extend(silent(case));
     let Some(site) = case.site else {
         if !seen.is_empty() {
             let why = "no site says what their domains are and what hangs on them";
@@ -51,6 +55,48 @@ pub(super) fn meters(case: &Case) -> Vec<Gap> {
         gaps.push(Gap::new("meter_domains", why, concerns));
     }
     gaps
+}
+
+/// Power meters whose clocks the load could not tell.
+pub(super) fn meter_clocks(case: &Case) -> Option<Gap> {
+    let (site, building) = (case.site?, case.building?);
+    let unknown = building.alignments.iter().filter(|aligned| aligned.offset_s.is_none());
+    let names: Vec<&str> = unknown.map(|aligned| site.domain(aligned.domain).id.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let why = format!(
+            "no step of the load tells how far their clocks are off, and no order of events is \
+             claimed from them: {}",
+            list(names)
+        );
+        Gap::new("meter_times", why, Concern::Nobody)
+    })
+}
+
+/// Meters that did not answer, and what was no reading, by source and reason.
+fn silent(case: &Case) -> Vec<Gap> {
+    let run_ns = case
+        .facts
+        .ended_unix_ns
+        .map_or(i64::MAX, |end| end.saturating_sub(case.facts.started_unix_ns));
+    let mut by_reason: BTreeMap<(&str, bool, &str), Vec<&MeterGap>> = BTreeMap::new();
+    for gap in &case.facts.meter_gaps {
+        by_reason.entry((&gap.source, gap.silent, &gap.why)).or_default().push(gap);
+    }
+    let told = by_reason.into_iter().map(|((source, silent, why), gaps)| {
+        let lasted = |gap: &MeterGap| match gap.for_ns {
+            Some(ns) => format!(" for {:.0} s", ns as f64 / 1e9),
+            None => String::new(),
+        };
+        let places =
+            gaps.iter().map(|gap| format!("{} ({}){}", gap.domain, gap.address, lasted(gap)));
+        let text = format!("source {source}, {why}: {}", list(places));
+        // Of a meter that was away for most of the run nothing is known that could be required.
+        let most = gaps.iter().any(|gap| gap.for_ns.is_some_and(|ns| ns > run_ns / 2));
+        let concerns =
+            if silent && most { Concern::Requiring(Requirement::Meters) } else { Concern::Nobody };
+        Gap::new("meters", text, concerns)
+    });
+    told.collect()
 }
 
 /// What the agents of this run had nothing to say of.

@@ -76,6 +76,7 @@ pub(crate) fn gaps(case: &Case) -> Vec<Gap> {
     gaps.extend(crate::measured::power::not_held(case));
     gaps.extend(building::building(case));
     gaps.extend(building::meters(case));
+    gaps.extend(building::meter_clocks(case));
     gaps.extend(crate::experiments::wiring::gaps(case));
     gaps.extend(fabric::pair_tables(case));
     gaps.sort_by(|a, b| a.line.cmp(&b.line));

@@ -45,7 +45,7 @@ pub struct Trace {
 
 impl Trace {
     /// `value` is finite and below 1e9 in magnitude.
-    pub(super) fn add(&mut self, time_ns: i64, value: f64) {
+    pub(crate) fn add(&mut self, time_ns: i64, value: f64) {
         let at = time_ns.div_euclid(SECOND_NS) >> self.level;
         let bin = Bin { count: 1, micros: (value * MICRO).round() as i128 };
         self.bins.entry(at).or_default().add(bin);
@@ -117,6 +117,18 @@ impl Trace {
     pub fn means(&self, width_s: u64) -> Vec<f64> {
         let [means] = &paired_levels([self], self.level.max(level_of(width_s)));
         means.clone()
+    }
+
+    /// Width of a bin in seconds.
+    #[must_use]
+    pub fn width_s(&self) -> f64 {
+        (1_u64 << self.level) as f64
+    }
+
+    /// Each bin's middle, in seconds since the Unix epoch, and its mean.
+    pub fn bins_s(&self) -> impl Iterator<Item = (f64, f64)> {
+        let middle = |at: i64| (at << self.level) as f64 + self.width_s() / 2.0;
+        self.bins.iter().map(move |(at, bin)| (middle(*at), bin.mean()))
     }
 
     /// Seconds from the first bin's start to the last bin's end.
