@@ -12,6 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = formats::policy::parse("policy.toml", text);
     let _ = formats::permit::parse("permit.toml", text);
     let _ = formats::interlocks::parse("interlocks.toml", text);
+    let _ = formats::sources::parse("meters.toml", text);
     // Both in one text, parted as no document is.
     let (mut site, mut plan) = (site.ok(), plan.ok());
     if let Some((first, second)) = text.split_once("\n===\n") {
