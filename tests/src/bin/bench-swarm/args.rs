@@ -10,6 +10,9 @@ pub(crate) struct Args {
     pub(crate) bytes: usize,
     pub(crate) connections: usize,
     pub(crate) bare: bool,
+    /// PDUs and coolant units beside the fleet.
+    pub(crate) pdus: usize,
+    pub(crate) cdus: usize,
     pub(crate) json: bool,
 }
 
@@ -22,6 +25,8 @@ impl Args {
             bytes: 500,
             connections: 1,
             bare: false,
+            pdus: 0,
+            cdus: 0,
             json: false,
         };
         while let Some(name) = words.next() {
@@ -33,6 +38,8 @@ impl Args {
                 "--bytes" => args.bytes = value.parse().with_context(wrong)?,
                 "--connections" => args.connections = value.parse().with_context(wrong)?,
                 "--bare" => args.bare = value.parse().with_context(wrong)?,
+                "--pdus" => args.pdus = value.parse().with_context(wrong)?,
+                "--cdus" => args.cdus = value.parse().with_context(wrong)?,
                 "--json" => args.json = value.parse().with_context(wrong)?,
                 _ => bail!("unknown flag {name}"),
             }
@@ -41,5 +48,9 @@ impl Args {
             bail!("at least one agent, one second, and one or two connections");
         }
         Ok(args)
+    }
+
+    pub(crate) fn has_meters(&self) -> bool {
+        self.pdus + self.cdus > 0
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::args::Args;
+use crate::plant::Heard;
 
 /// The figures of one run of the benchmark.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub(crate) struct Figures {
     pub(crate) stored: Option<u64>,
     /// Distance of each agent's GO from the middle one, true time, in µs, sorted.
     pub(crate) go_us: Vec<u32>,
+    /// What was kept of the building.
+    pub(crate) heard: Option<Heard>,
     /// The swarm's own processor time.
     pub(crate) swarm_cpu: Duration,
 }
@@ -50,7 +53,7 @@ impl Figures {
         let stored =
             self.stored.map_or("not stored".to_owned(), |stored| format!("{stored} stored"));
         let rate = self.acked as f64 / self.window.as_secs_f64();
-        [
+        let lines = [
             format!(
                 "{} agents, {} connection(s) each, TLS, {} B a second each, {} s, {who}",
                 args.agents, args.connections, args.bytes, args.seconds
@@ -66,9 +69,18 @@ impl Figures {
                 "the swarm itself",
                 self.swarm_cpu.as_secs_f64() / self.window.as_secs_f64()
             ),
-        ]
-        .join("\n")
-            + "\n"
+        ];
+        let building = self.heard.map(|heard| {
+            format!(
+                "{:<34} {} of {} devices in full, {} readings, longest pause {:.2} s\n",
+                "the building, once a second",
+                heard.complete,
+                args.pdus + args.cdus,
+                heard.readings,
+                heard.longest_s
+            )
+        });
+        lines.join("\n") + "\n" + &building.unwrap_or_default()
     }
 
     /// The same for a program.
@@ -86,7 +98,11 @@ impl Figures {
             "ramp_s": self.ramp.as_secs_f64(), "cores": self.cores(),
             "peak_mib": self.peak_bytes >> 20, "ack_ms": spread(&self.ack_us),
             "sent": self.sent, "acked": self.acked, "stored": self.stored,
-            "go_ms": spread(&self.go_us),
+            "go_ms": spread(&self.go_us), "pdus": args.pdus, "cdus": args.cdus,
+            "building": self.heard.map(|heard| json!({
+                "devices": heard.devices, "complete": heard.complete,
+                "readings": heard.readings, "longest_pause_s": heard.longest_s,
+            })),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use proto::dial::Dialer;
@@ -16,6 +16,7 @@ use crate::agent::{Swarm, join};
 use crate::args::Args;
 use crate::credentials::{Credentials, node};
 use crate::figures::Figures;
+use crate::plant::{self, Plant};
 use crate::server::{Server, Taken};
 
 /// Handshakes at a time: the coordinator's listener has a short queue.
@@ -33,7 +34,9 @@ pub(crate) async fn run(args: &Args) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
     eprintln!("making {} certificates", args.agents + 2);
     let credentials = Credentials::make(folder.path(), args.agents)?;
-    let server = start(args, folder.path(), &credentials)?;
+    let plant = args.has_meters().then(|| Plant::start(args.pdus, args.cdus, folder.path()));
+    let plant = plant.transpose()?;
+    let server = start(args, folder.path(), &credentials, plant.as_ref())?;
     let swarm = Swarm::new(args, &server.address);
     let begun = Instant::now();
     connect_all(args, &swarm, &credentials).await?;
@@ -47,11 +50,24 @@ pub(crate) async fn run(args: &Args) -> Result<Figures> {
         false => Some(begin_run(args, &swarm, &credentials).await?),
     };
     let (before, after, swarm_cpu) = say_everything(args, &swarm, &server).await?;
-    let stored = folder_of_run.map(|folder| stored(Path::new(&folder))).transpose()?;
-    Ok(figures(&swarm, (before, after), ramp, swarm_cpu, stored))
+    let mut figures = figures(&swarm, (before, after), ramp, swarm_cpu);
+    if let Some(folder) = folder_of_run {
+        let folder = Path::new(&folder);
+        figures.stored = Some(stored(folder)?);
+        let from_ns = SystemTime::now() - before.0.elapsed();
+        let from_ns = i64::try_from(from_ns.duration_since(UNIX_EPOCH)?.as_nanos())?;
+        let heard = plant.map(|_| plant::heard(folder, from_ns, args.seconds));
+        figures.heard = heard.transpose()?;
+    }
+    Ok(figures)
 }
 
-fn start(args: &Args, folder: &Path, credentials: &Credentials) -> Result<Server> {
+fn start(
+    args: &Args,
+    folder: &Path,
+    credentials: &Credentials,
+    plant: Option<&Plant>,
+) -> Result<Server> {
     let tls = credentials.dir("server").display().to_string();
     let own = std::env::current_exe()?;
     let log = folder.join("server.log");
@@ -60,7 +76,9 @@ fn start(args: &Args, folder: &Path, credentials: &Credentials) -> Result<Server
     }
     let program = own.with_file_name("loadbank");
     let state = folder.join("state").display().to_string();
-    let words = ["serve", "--listen", "{}", "--tls-dir", &tls, "--state-dir", &state];
+    let document = plant.map(|plant| plant.document.display().to_string());
+    let mut words = vec!["serve", "--listen", "{}", "--tls-dir", &tls, "--state-dir", &state];
+    words.extend(document.iter().flat_map(|document| ["--meters", document]));
     Server::start(&program, &words, &log)
 }
 
@@ -141,7 +159,9 @@ async fn say_everything(
 /// Batches in the run's file: every one is there once, or the count falls short.
 fn stored(folder: &Path) -> Result<u64> {
     let file = coordinator::store::RunFile::open(folder)?;
-    Ok(file.counts()?.iter().map(|(_, _, batches, _)| batches).sum())
+    // The building's batches are of no node.
+    let counts = file.counts()?.into_iter().filter(|(node, ..)| !node.is_empty());
+    Ok(counts.map(|(_, _, batches, _)| batches).sum())
 }
 
 fn own_cpu() -> Duration {
@@ -160,7 +180,6 @@ fn figures(
     (before, after): ((Instant, Taken), (Instant, Taken)),
     ramp: Duration,
     swarm_cpu: Duration,
-    stored: Option<u64>,
 ) -> Figures {
     let mut ack_us = swarm.ack_us.lock().map_or(Vec::new(), |mut all| std::mem::take(&mut all));
     ack_us.sort_unstable();
@@ -178,7 +197,8 @@ fn figures(
         ack_us,
         sent: swarm.sent.load(Ordering::Relaxed),
         acked: swarm.acked.load(Ordering::Relaxed),
-        stored,
+        stored: None,
+        heard: None,
         go_us,
         swarm_cpu,
     }

@@ -11,6 +11,7 @@ mod bare;
 mod credentials;
 mod figures;
 mod judge;
+mod plant;
 mod server;
 
 use anyhow::{Result, bail};
@@ -18,12 +19,15 @@ use anyhow::{Result, bail};
 use args::Args;
 
 const USAGE: &str = "\
-bench-swarm [--agents N] [--seconds S] [--bytes B] [--connections 1|2] [--bare true] [--json true]
+bench-swarm [--agents N] [--seconds S] [--bytes B] [--connections 1|2] [--bare true]
+            [--pdus N] [--cdus N] [--json true]
   --agents       simulated agents                                      [default: 1000]
   --seconds      how long they say something once a second             [default: 30]
   --bytes        length of a batch of records                          [default: 500]
   --connections  of each agent: session and upload together, or apart  [default: 1]
-  --bare         a server that throws everything away, for comparison  [default: false]";
+  --bare         a server that throws everything away, for comparison  [default: false]
+  --pdus         PDUs that the coordinator asks over SNMP once a second [default: 0]
+  --cdus         coolant units that it asks over Modbus; with either, one of each never answers";
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1).peekable();
