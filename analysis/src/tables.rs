@@ -49,6 +49,7 @@ pub fn implied_plan(seen: &Seen) -> Plan {
             on: Selector::All,
             load: (!idle).then_some(load),
             traffic: None,
+            act: None,
         }
     };
     Plan {

@@ -253,9 +253,12 @@ fn add_entry(
             facts.mixes.push(MixFact { model, per_mille, tried_w: tried.collect() });
         }
         JournalEntry::Swept(swept) => facts.baseline.clone_from(&swept.baseline),
-        JournalEntry::Mark { who, text } => {
-            facts.marks.push(MarkFact { at_unix_ns: time_ns, who: who.clone(), text: text.clone() })
-        }
+        JournalEntry::Mark { who, text, phase } => facts.marks.push(MarkFact {
+            at_unix_ns: time_ns,
+            who: who.clone(),
+            text: text.clone(),
+            phase: phase.clone(),
+        }),
         // `restraint`, `stops` and `meter_gaps` read these.
         JournalEntry::Meter { .. } => {}
         JournalEntry::Permitted { .. }

@@ -1,6 +1,6 @@
 //! After a crash: the record of a run is picked up by itself, heat is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hall::{Active, Hall, HeatAsked, SubmitError, lease_id, token};
 use crate::run::{ask_power, phase_specs};
@@ -109,6 +109,8 @@ pub(crate) fn rebuild(hall: &Hall, row: &RunRow) -> Result<(Active, usize), Subm
         nccl_id: (0, Vec::new()),
         started_ns: row.started_ns,
         message: String::new(),
+        // The phase that was cut begins anew, and so does what a person does in it.
+        marked: BTreeSet::new(),
         clocks: Vec::new(),
         site,
         heat,

@@ -204,7 +204,7 @@ mod tests {
 
     fn phase(kind: PhaseKind, seconds: f64) -> Phase {
         let load = Some(PhaseLoad::of(Kernel::Mix, 100.0));
-        Phase { name: "p".into(), kind, seconds, on: Selector::All, load, traffic: None }
+        Phase { name: "p".into(), kind, seconds, on: Selector::All, load, traffic: None, act: None }
     }
 
     fn site() -> Site {

@@ -55,6 +55,8 @@ pub struct MarkFact {
     pub at_unix_ns: i64,
     pub who: String,
     pub text: String,
+    /// The phase that ran then; empty between phases.
+    pub phase: String,
 }
 
 /// A meter of the building that was silent, or said what is no reading.

@@ -92,6 +92,8 @@ pub struct Phase {
     pub load: Option<PhaseLoad>,
     /// Traffic beside the load; `None` for phases without.
     pub traffic: Option<Traffic>,
+    /// What a person does during it, such as opening a breaker, and marks when it is done.
+    pub act: Option<String>,
 }
 
 /// The shape of a phase.

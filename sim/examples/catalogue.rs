@@ -61,6 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         on: Selector::All,
         load: Some(PhaseLoad::of(Kernel::Mix, 100.0)),
         traffic: None,
+        act: None,
     };
     let plan = Plan {
         name: "soak".to_owned(),

@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         on: Selector::All,
         load,
         traffic: None,
+        act: None,
     };
     let plan = Plan {
         name: "soak".to_owned(),

@@ -127,3 +127,31 @@ fn a_device_that_does_not_answer_is_a_gap_with_its_name_and_listed() {
     let checked = { checked }.finish(Duration::from_secs(30));
     assert_eq!((checked.code, &checked.json()["complete"]), (Some(3), &false.into()));
 }
+
+#[test]
+fn what_a_person_is_to_do_is_asked_for_and_its_instant_kept() {
+    let plan = "schema = 1\nname = \"pull\"\nrequires = [\"compute\"]\n[[phase]]\n\
+        name = \"pull\"\nkind = \"hold\"\nseconds = 5\nact = \"open breaker Q3 of feed A\"\n\
+        load = { kernel = \"fp64\", percent = 5 }\n";
+    let bank = Bank::with_agents(1);
+    let nothing = bank.verb(&["mark", "too early"]);
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
+    // Nobody says that it was done: the run shows nothing.
+    let (mut run, _, _) = bank.begin_with(plan, &[]);
+    let done = run.finish(RUN_PATIENCE);
+    let report = done.json();
+    assert_eq!((done.code, &report["verdict"]), (Some(3), &"INCONCLUSIVE".into()), "{report}");
+    assert!(gaps(&report).contains("open breaker Q3 of feed A"), "{report}");
+
+    let (mut run, watch, id) = bank.begin_with(plan, &[]);
+    watch.wait_for_phase("pull", 0.5);
+    let marked = bank.verb(&["mark", "Q3 open", "--json"]);
+    assert_eq!((marked.code, &marked.json()["run"]), (Some(0), &id.as_str().into()));
+    let done = run.finish(RUN_PATIENCE);
+    let report = done.json();
+    assert_eq!((done.code, &report["verdict"]), (Some(0), &"READY".into()), "{report}");
+    assert!(done.stderr.contains("NOW: open breaker Q3 of feed A"), "{}", done.stderr);
+    let at = marked.json()["at"].as_str().unwrap().to_owned();
+    let told = report["reasons"].to_string();
+    assert!(told.contains(&at[..at.len() - 1]) && told.contains("Q3 open"), "{at}: {told}");
+}

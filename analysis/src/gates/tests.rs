@@ -53,6 +53,7 @@ fn plan() -> Plan {
             on: Selector::All,
             load: Some(PhaseLoad::of(Kernel::Mix, 100.0)),
             traffic: None,
+            act: None,
         }],
     }
 }

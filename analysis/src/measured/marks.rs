@@ -27,7 +27,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
 
 fn of_mark(case: &Case, number: usize, mark: &MarkFact) -> Vec<Measured> {
     let named = Suspect::new("mark", format!("M{number} {}", mark.text));
-    let after = mark.at_unix_ns..=mark.at_unix_ns + LOSSES_NS;
+    let after = mark.at_unix_ns..=mark.at_unix_ns.saturating_add(LOSSES_NS);
     let lost = case.facts.nodes.values().filter_map(|node| node.lost.as_ref());
     let lost = lost.filter(|lost| after.contains(&lost.at_unix_ns)).count();
     let mut lines = vec![line("mark_nodes_lost", &named, None, lost as f64, "nodes")];
@@ -41,8 +41,9 @@ fn of_mark(case: &Case, number: usize, mark: &MarkFact) -> Vec<Measured> {
                 continue;
             };
             let from = mark.at_unix_ns;
-            let before = trace.mean_between(from - SIDE_NS, from);
-            let after = trace.mean_between(from + SETTLED_NS, from + SETTLED_NS + SIDE_NS);
+            let before = trace.mean_between(from.saturating_sub(SIDE_NS), from);
+            let settled = from.saturating_add(SETTLED_NS);
+            let after = trace.mean_between(settled, settled.saturating_add(SIDE_NS));
             let (Some(before), Some(after)) = (before, after) else { continue };
             if !changed(point.quantity, before, after) {
                 continue;

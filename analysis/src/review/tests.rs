@@ -8,7 +8,7 @@ use super::*;
 
 fn phase(name: &str, kind: PhaseKind, percent: f64, on: Selector) -> Phase {
     let load = kind.heats().then_some(PhaseLoad::of(Kernel::Mix, percent));
-    Phase { name: name.to_owned(), kind, seconds: 600.0, on, load, traffic: None }
+    Phase { name: name.to_owned(), kind, seconds: 600.0, on, load, traffic: None, act: None }
 }
 
 fn plan(phases: Vec<Phase>) -> Plan {

@@ -35,6 +35,7 @@ pub(crate) fn plan() -> Plan {
         on: Selector::All,
         load: load.map(|kernel| PhaseLoad::of(kernel, 100.0)),
         traffic,
+        act: None,
     };
     let ramp = PhaseKind::Ramp { from_percent: 0.0, to_percent: 100.0 };
     let all_reduce =

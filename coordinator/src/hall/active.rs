@@ -1,6 +1,6 @@
 //! The run that is active: what its agents are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::collective::Transport;
 use model::plan::Plan;
@@ -54,6 +54,8 @@ pub(crate) struct Active {
     pub started_ns: i64,
     /// Last thing worth saying to an operator.
     pub message: String,
+    /// Phases in which a person marked an instant.
+    pub(crate) marked: BTreeSet<usize>,
     /// Clocks of the phase that is being started.
     pub(crate) clocks: Vec<NodeClock>,
     pub(crate) site: Option<Site>,

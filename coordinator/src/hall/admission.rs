@@ -175,6 +175,7 @@ impl Hall {
             nccl_id: (0, Vec::new()),
             started_ns: now_ns,
             message: String::new(),
+            marked: BTreeSet::new(),
             clocks: Vec::new(),
             site,
             heat,
@@ -302,15 +303,18 @@ impl Hall {
             let why = format!("a mark is a line of up to {MARK_CHARS_MAX} characters");
             return Err(SubmitError::Refused(why));
         }
-        let inner = self.lock();
-        let active = inner.active.as_ref().filter(|a| run.is_empty() || a.run == run);
-        let Some(run) = active.map(|active| active.run.clone()) else {
+        let mut inner = self.lock();
+        let active = inner.active.as_mut().filter(|a| run.is_empty() || a.run == run);
+        let Some(active) = active else {
             let why = "no such run is active: see `loadbank runs`".to_owned();
             return Err(SubmitError::Refused(why));
         };
-        let entry = JournalEntry::Mark { who: who.to_owned(), text: text.to_owned() };
-        self.writer.journal(&run, at_ns, entry);
-        Ok(run)
+        let phase = active.machine.present().map(|(index, ..)| index);
+        active.marked.extend(phase);
+        let phase = phase.map(|index| active.specs[index].name.clone()).unwrap_or_default();
+        let entry = JournalEntry::Mark { who: who.to_owned(), text: text.to_owned(), phase };
+        self.writer.journal(&active.run, at_ns, entry);
+        Ok(active.run.clone())
     }
 }
 

@@ -122,11 +122,22 @@ fn active_status(
         elapsed_s: done_s + phase_elapsed_s.max(0.0),
         plan_seconds: active.plan.seconds(),
         nodes: active.planned.iter().map(|p| node_status(inner, active, &p.node)).collect(),
-        message: active.message.clone(),
+        message: message(active, present.map(|(index, ..)| index)),
         ended: false,
         folder: config.folder_of(&active.run).display().to_string(),
         released: active.heat.held.released().map(u32::from),
     }
+}
+
+/// What happened last, and what a person is to do in this phase until its instant is marked.
+fn message(active: &Active, phase: Option<usize>) -> String {
+    let asked = phase.filter(|index| !active.marked.contains(index)).and_then(|index| {
+        let name = &active.specs[index].name;
+        active.plan.phases.iter().find(|phase| &phase.name == name)?.act.as_deref()
+    });
+    let asked = asked.map(|act| format!("NOW: {act}, and at that instant `loadbank mark TEXT`"));
+    let said = (!active.message.is_empty()).then(|| active.message.clone());
+    said.into_iter().chain(asked).collect::<Vec<_>>().join("; ")
 }
 
 fn node_status(inner: &Inner, active: &Active, node: &str) -> v1::NodeStatus {

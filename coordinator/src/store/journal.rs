@@ -147,6 +147,9 @@ pub enum JournalEntry {
     Mark {
         who: String,
         text: String,
+        /// The phase that ran; empty between phases.
+        #[serde(default)]
+        phase: String,
     },
     /// A device of the building stopped answering, came back, or says what is no reading.
     Meter {

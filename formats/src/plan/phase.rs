@@ -29,7 +29,9 @@ const WATTS_MAX: f64 = 10_000.0;
 const KW_LEAST: f64 = 0.001;
 const KW_MAX: f64 = 1e6;
 
-const KEYS: [&str; 7] = ["name", "kind", "seconds", "on", "load", "collective", "pairs"];
+const KEYS: [&str; 8] = ["name", "kind", "seconds", "on", "load", "collective", "pairs", "act"];
+/// An act is told on a line of a terminal.
+const ACT_CHARS_MAX: usize = 200;
 
 /// Reads every phase; `None` for one that has a problem in it.
 pub(super) fn all(tables: &[Table<'_, '_>]) -> Vec<Option<Phase>> {
@@ -84,7 +86,19 @@ fn phase(table: &Table<'_, '_>) -> Option<Phase> {
     let (kind, percent) = shape::kind(table, word, percent, seconds)?;
     let load = load.map(|load| PhaseLoad { kernel: load.kernel, percent, target });
     let traffic = traffic(table, word);
-    Some(Phase { name: name.unwrap_or_default(), kind, seconds: seconds?, on: on?, load, traffic })
+    let act = act(table);
+    let name = name.unwrap_or_default();
+    Some(Phase { name, kind, seconds: seconds?, on: on?, load, traffic, act })
+}
+
+fn act(table: &Table<'_, '_>) -> Option<String> {
+    let act = table.text("act")?;
+    let told = !act.trim().is_empty() && !act.chars().any(char::is_control);
+    if !told || act.chars().count() > ACT_CHARS_MAX {
+        let what = format!("an act is a line of up to {ACT_CHARS_MAX} characters");
+        table.wrong("act", what, "say what a person does: act = \"open breaker Q3 of feed A\"");
+    }
+    Some(act)
 }
 
 fn kind_word(table: &Table<'_, '_>) -> Option<&'static str> {

@@ -248,5 +248,6 @@ fn phase_of(experiment: &Experiment, name: &str, nodes: Option<Vec<String>>) -> 
         on: nodes.map_or_else(|| experiment.on.clone(), Selector::Nodes),
         load: heats.then_some(experiment.load),
         traffic: None,
+        act: None,
     }
 }

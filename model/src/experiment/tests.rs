@@ -62,6 +62,7 @@ fn plan(kind: ExperimentKind, by: &[By]) -> Plan {
         on: Selector::All,
         load: None,
         traffic: None,
+        act: None,
     };
     Plan {
         name: "p".to_owned(),

@@ -20,6 +20,7 @@ pub(crate) fn phase(name: &str, kind: PhaseKind, seconds: f64, percent: Option<f
         on: Selector::All,
         load: percent.map(|percent| PhaseLoad::of(Kernel::Mix, percent)),
         traffic: None,
+        act: None,
     }
 }
 

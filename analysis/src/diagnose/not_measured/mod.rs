@@ -5,6 +5,7 @@
 
 mod attendance;
 mod building;
+mod drills;
 mod fabric;
 mod impossible;
 mod load;
@@ -97,6 +98,7 @@ fn of_agents(case: &Case) -> Vec<Gap> {
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
     gaps.extend(building::never_here(case));
+    gaps.extend(drills::unmarked(case));
     gaps.extend(super::vote::without_partner(case));
     gaps
 }

@@ -112,6 +112,7 @@ fn plan(seed: u64) -> Plan {
         on: Selector::All,
         load: load.map(|kernel| PhaseLoad::of(kernel, 100.0)),
         traffic: None,
+        act: None,
     };
     Plan {
         name: "calibration".to_owned(),
