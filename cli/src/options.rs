@@ -157,6 +157,53 @@ pub enum SiteVerb {
     Check(SiteOptions),
     /// Draw what hangs from what
     Show(SiteOptions),
+    /// Make a first site file from a NetBox or the metadata of the building's bus
+    Import(SiteImportOptions),
+    /// List where a site file and such records differ; nothing is merged
+    Compare(SiteCompareOptions),
+}
+
+/// Options of `site import`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SiteImportOptions {
+    /// The site's name
+    #[arg(long, default_value = "hall")]
+    pub name: String,
+    #[command(flatten)]
+    pub records: RecordsOptions,
+}
+
+/// Options of `site compare`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SiteCompareOptions {
+    /// Site file
+    #[arg(value_name = "SITE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub records: RecordsOptions,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A building's own records.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct RecordsOptions {
+    /// Lists of a NetBox as its API gives them: devices, power-ports, power-feeds
+    #[arg(long, value_name = "FILE")]
+    pub netbox: Vec<PathBuf>,
+    /// Metadata of a DSX Exchange bus as `mosquitto_sub -v` prints them
+    #[arg(long, value_name = "FILE")]
+    pub dsx: Vec<PathBuf>,
+    /// Slugs of the device roles in NetBox that are nodes
+    #[arg(
+        long,
+        value_name = "SLUG",
+        value_delimiter = ',',
+        default_value = "gpu-node,gpu,compute,server"
+    )]
+    pub role: Vec<String>,
 }
 
 /// Options of `site check` and `site show`.

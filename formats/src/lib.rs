@@ -4,6 +4,8 @@
 //! file, its line and how to mend it. Tables: [`samples`], [`pairs`] and [`meters`] are
 //! CSV or Parquet, read and written in batches, so that a table larger than memory works.
 //!
+//! Records of a building ([`inventory`]) become a first site file, or are held against one.
+//!
 //! Refuses judging, and being linked by the agent: the columnar libraries stay off the nodes.
 
 mod document;
@@ -11,6 +13,7 @@ mod document_error;
 pub mod hostlist;
 mod instant;
 pub mod interlocks;
+pub mod inventory;
 pub mod meters;
 mod nearest;
 pub mod pairs;
