@@ -45,16 +45,14 @@ fn a_hall_in_words() {
 
 /// The binary in a folder of its own: its exit code, standard output and standard error.
 fn loadbank(words: &[&str], site: &str) -> (i32, String, String) {
-    let folder = std::env::temp_dir().join(format!("loadbank-site-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("site.toml"), site).expect("a file");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("site.toml"), site).expect("a file");
     let run = Command::new(env!("CARGO_BIN_EXE_loadbank"))
         .args(["site", words[0], "site.toml"])
         .args(&words[1..])
-        .current_dir(&folder)
+        .current_dir(folder.path())
         .output()
         .expect("the binary runs");
-    std::fs::remove_dir_all(&folder).expect("the folder is ours");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (run.status.code().expect("no signal"), text(run.stdout), text(run.stderr))
 }
@@ -111,4 +109,45 @@ fn ten_thousand_nodes_load_and_draw_at_once() {
     assert!(drawn.contains("gpu[09984-09999]"));
     // Unoptimised and beside other tests; a release build takes a hundredth of it.
     assert!(loaded.as_secs_f64() < 5.0, "{loaded:?}");
+}
+
+const DEVICES: &str = r#"[{"url": "https://n/api/dcim/devices/1/", "name": "gpu001",
+    "role": {"slug": "gpu-node"}, "rack": {"name": "r1"}, "status": {"value": "active"}}]"#;
+
+#[test]
+fn a_first_site_comes_from_records_and_is_held_against_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let devices = folder.path().join("devices.json");
+    std::fs::write(&devices, DEVICES).expect("a file");
+    let devices = devices.display().to_string();
+    let site = folder.path().join("made.toml");
+    let import = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_loadbank"))
+            .args(["site", "import", "--netbox", &devices])
+            .args(more)
+            .output()
+            .expect("the binary runs")
+    };
+    let made = import(&["--name", "hall-7"]);
+    assert_eq!(made.status.code(), Some(0));
+    std::fs::write(&site, &made.stdout).expect("a file");
+    let read = formats::site::read(&site).expect("a site");
+    assert_eq!((read.name(), read.nodes().len()), ("hall-7", 1));
+    // Without a role of ours nothing is a node, and that is no empty site.
+    let none = import(&["--role", "switch"]);
+    let told = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert_eq!((none.status.code(), none.stdout.len()), (Some(2), 0), "{told}");
+    assert!(told.contains("roles: switch"), "{told}");
+
+    let same = std::fs::read_to_string(&site).expect("a text");
+    let (code, out, _) = loadbank(&["compare", "--netbox", &devices], &same);
+    assert_eq!((code, out.as_str()), (0, "no difference\n"));
+    let moved = same.replace("r1", "r2");
+    let (code, out, _) = loadbank(&["compare", "--netbox", &devices, "--json"], &moved);
+    let told: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let line = "node gpu001: rack r2 by the site file, r1 by the records";
+    assert_eq!((code, told["differences"].as_array().map(Vec::len)), (3, Some(3)), "{told}");
+    assert!(told["differences"].to_string().contains(line), "{told}");
+    // No records at all are a mistake of whoever asks.
+    assert_eq!(loadbank(&["compare"], &same).0, 2);
 }
