@@ -1,5 +1,7 @@
 //! Hostlists such as `gpu[001-008]`, expanded; bounded before anything is allocated.
 
+use std::collections::BTreeSet;
+
 use model::site::NODES_MAX;
 use nodeset::{NodeSet, Parser};
 
@@ -20,12 +22,19 @@ pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
     if names.is_empty() { Err("no name in it".to_owned()) } else { Ok(names) }
 }
 
-/// Names as a hostlist: `gpu[001-008]`. Names that are no hostlist stand as they are.
+/// Names as a hostlist: `gpu[001-008]`. Names that are no hostlist stand as they are, and so do
+/// those whose list would be read as others: names of digits alone fold to a name with a dash.
 #[must_use]
 pub fn fold(names: &[&str]) -> String {
     let joined = names.join(",");
     let folded: Option<NodeSet> = Parser::default().parse(&joined).ok();
-    folded.filter(|set| set.len() == names.len()).map_or(joined, |set| set.to_string())
+    let folded = folded.filter(|set| set.len() == names.len()).map(|set| set.to_string());
+    let same = |list: &String| {
+        let read = expand(list).unwrap_or_default();
+        let read: BTreeSet<&str> = read.iter().map(String::as_str).collect();
+        read == names.iter().copied().collect()
+    };
+    folded.filter(same).unwrap_or(joined)
 }
 
 /// An upper bound of the names in a hostlist: the product of its brackets for each term.

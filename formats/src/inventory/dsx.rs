@@ -61,7 +61,7 @@ impl Inventory {
             return self.note(format!("objects of type {object} are no domains: not used"));
         };
         let id_key = if kind == DomainKind::Rack { "rackLocationId" } else { "objectId" };
-        let Some(id) = payload[id_key].as_str().filter(|id| !id.is_empty()) else {
+        let Some(id) = payload[id_key].as_str().map(str::trim).filter(|id| !id.is_empty()) else {
             return self.note(format!("a {object} without {id_key}: not used"));
         };
         // A part of another object would be counted twice.

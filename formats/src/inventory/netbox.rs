@@ -42,7 +42,12 @@ impl Inventory {
 }
 
 fn name(object: &Value) -> Option<&str> {
-    object["name"].as_str().filter(|name| !name.is_empty())
+    object["name"].as_str().map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// Whether hosts can have this name: brackets and commas would be a list of several.
+fn is_host_name(name: &str) -> bool {
+    name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter))
 }
 
 fn device(inventory: &mut Inventory, device: &Value, roles: &[String]) {
@@ -55,6 +60,9 @@ fn device(inventory: &mut Inventory, device: &Value, roles: &[String]) {
         let id = &device["id"];
         return inventory.note(format!("device {id} of role {role} has no name: not used"));
     };
+    if !is_host_name(node) {
+        return inventory.note(format!("\"{}\" is no host name: not used", node.escape_debug()));
+    }
     let status = device["status"]["value"].as_str().unwrap_or("active");
     if status != "active" {
         return inventory.note(format!("{node} is {status}: not used"));
