@@ -15,6 +15,7 @@ mod main_loop;
 pub mod node_facts;
 mod nvml;
 mod options;
+mod port_watch;
 pub mod power;
 pub mod sampler;
 pub mod sensors;

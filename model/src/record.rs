@@ -37,6 +37,7 @@ pub enum Record {
     Meter(MeterReading),
     Checksum(Checksum),
     Health(Health),
+    Ports(PortCounts),
 }
 
 /// What one device felt over one interval.
@@ -247,6 +248,28 @@ pub struct Checksum {
     /// Everything that the bits depend on: kernel, image, model, seed, work, compiler.
     pub key: String,
     pub value: u64,
+}
+
+/// By how much the error counters of a node's network ports grew, over one phase.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PortCounts {
+    /// End of the span, and its length.
+    pub time_ns: i64,
+    pub span_ns: u64,
+    pub phase: String,
+    /// Ports that were looked at, such as `mlx5_0/1` and `eth0`; `tcp` is the whole node's.
+    pub ports: Vec<String>,
+    /// Counters that grew; those that are not here stood still.
+    pub grown: Vec<PortCount>,
+}
+
+/// One counter of one port that grew.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortCount {
+    pub port: String,
+    /// The kernel's own name, such as `symbol_error`.
+    pub counter: String,
+    pub count: u64,
 }
 
 /// What the building says.

@@ -21,13 +21,14 @@ use proto::v1;
 // Linked with the fuzzer, whose counters are in every crate: it writes before it would fuzz.
 fuzz_target!(
     init: {
-        write();
-        std::process::exit(0);
+        if write() {
+            std::process::exit(0);
+        }
     },
     |_data: &[u8]| {}
 );
 
-fn write() {
+fn write() -> bool {
     let mut words = std::env::args().skip(1).map(PathBuf::from);
     let (root, corpus) = (words.next().expect("ROOT"), words.next().expect("CORPUS"));
     documents(&root, &corpus);
@@ -38,6 +39,7 @@ fn write() {
     spool(&corpus, &records);
     run_file(&corpus, &records);
     texts(&corpus);
+    true
 }
 
 fn put(corpus: &Path, target: &str, name: &str, bytes: &[u8]) {

@@ -155,3 +155,42 @@ fn what_a_person_is_to_do_is_asked_for_and_its_instant_kept() {
     let told = report["reasons"].to_string();
     assert!(told.contains(&at[..at.len() - 1]) && told.contains("Q3 open"), "{at}: {told}");
 }
+
+#[test]
+fn a_port_whose_link_goes_away_under_load_is_named_by_its_own_counter() {
+    let mut bank = Bank::new();
+    let root = bank.folder().join("sensors");
+    let counters = root.join("sys/class/infiniband/mlx5_0/ports/1/counters");
+    std::fs::create_dir_all(&counters).unwrap();
+    let say = |name: &str, count: u64| {
+        std::fs::write(counters.join(name), format!("{count}\n")).unwrap();
+    };
+    say("link_downed", 4);
+    say("symbol_error", 1000);
+    bank.serve();
+    bank.agent("n1", 0, &["--no-traffic", "--sensor-root", &root.display().to_string()]);
+    bank.wait_for_agents(1);
+    let plan = "schema = 1\nname = \"ports\"\nrequires = [\"compute\"]\n[[phase]]\n\
+        name = \"before\"\nkind = \"idle\"\nseconds = 3\n[[phase]]\nname = \"hold\"\n\
+        kind = \"hold\"\nseconds = 5\nload = { kernel = \"fp64\", percent = 5 }\n";
+    let (mut run, watch, _) = bank.begin_with(plan, &[]);
+    watch.wait_for_phase("hold", 2.0);
+    say("link_downed", 5);
+    let done = run.finish(RUN_PATIENCE);
+    let report = done.json();
+    assert_eq!((done.code, &report["verdict"]), (Some(1), &"NOT_READY".into()), "{report}");
+    let finding = &report["findings"][0];
+    assert_eq!(
+        (&finding["kind"], &finding["suspect"]["id"]),
+        (&"flaky_link".into(), &"n1/mlx5_0/1".into())
+    );
+    let told = finding["evidence"].to_string();
+    assert!(told.contains("link_downed grew by 1 "), "{told}");
+    let measured = report["measured"].as_array().unwrap();
+    let lines: Vec<&Value> =
+        measured.iter().filter(|line| line["what"] == "port_link_downed").collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["phase"], "hold");
+    // What stood still, at whatever height, is no growth.
+    assert!(!measured.iter().any(|line| line["what"] == "port_symbol_error"));
+}

@@ -9,6 +9,7 @@ mod clock;
 #[cfg(test)]
 mod fake;
 mod foreign;
+mod ports;
 mod rapl;
 mod sysfs;
 mod temperature;
@@ -27,6 +28,7 @@ use rapl::Rapl;
 use temperature::Temperature;
 
 pub use foreign::{Foreign, ForeignLoad, Stranger};
+pub use ports::{PortCounters, Ports};
 
 const ABSENT: Reading<f64> = Reading::Absent(Absence::NotPresent);
 

@@ -3,6 +3,7 @@
 use proto::v1;
 
 use crate::hardware::Sensed;
+use crate::sensors::PortCounters;
 use crate::worker::{Output, Slot};
 
 /// One thing that happened.
@@ -14,6 +15,8 @@ pub(crate) enum Event {
     Sensed { device: u32, at_ns: u64, sensed: Sensed },
     /// From a GPU's driver, at `at_ns` of CLOCK_MONOTONIC.
     Xid { device: u32, at_ns: u64, code: u64 },
+    /// Counters of the network ports, at `at_ns` of CLOCK_MONOTONIC.
+    Ports { at_ns: u64, counters: PortCounters },
     /// From a worker process.
     Worker { slot: Slot, generation: u64, output: Output },
     /// Everything of a run is written; the last batch of this instance.

@@ -6,6 +6,7 @@ mod event;
 mod gpu;
 mod nccl;
 mod orders;
+mod port_counts;
 mod ports;
 mod power;
 mod record;
@@ -34,6 +35,7 @@ use crate::clock::{AgentClock, monotonic_ns};
 use crate::guard::{self, Guard};
 use crate::hardware::{Device, Sensed};
 use crate::lease::{self, Lease, LeaseKey};
+use crate::port_watch::PortWatch;
 use crate::sampler::Sampling;
 use crate::spooler::Spooler;
 use crate::surroundings::Surroundings;
@@ -63,6 +65,8 @@ pub(crate) struct Parts {
     pub refusals: BTreeMap<u32, String>,
     /// Who else uses this node, kept fresh by a thread of its own.
     pub surroundings: Arc<Surroundings>,
+    /// Counters of the network ports are read while this is asked to.
+    pub port_watch: Arc<PortWatch>,
     pub clock: AgentClock,
     pub(crate) spooler: Spooler,
     /// Messages to the coordinator; dropped while there is no session.
@@ -98,6 +102,8 @@ pub(crate) struct Supervisor {
     /// Who computes on each GPU, and which of them were ever ours.
     occupants: gpu::Occupants,
     last_work: BTreeMap<u32, LastWork>,
+    /// Counters of the network ports since the phase began.
+    port_span: Option<port_counts::PortSpan>,
     /// Loads that hold watts.
     power: power::Powers,
     status_at_ns: u64,
@@ -129,6 +135,7 @@ impl Supervisor {
             gathered: record::Gathered::default(),
             occupants: gpu::Occupants::default(),
             last_work: BTreeMap::new(),
+            port_span: None,
             power: power::Powers::default(),
             status_at_ns: 0,
             abandoning: false,
@@ -164,6 +171,7 @@ impl Supervisor {
         match event {
             Event::Message(message) => self.take_message(message),
             Event::Sensed { device, at_ns, sensed } => self.take_sensed(device, at_ns, sensed),
+            Event::Ports { at_ns, counters } => self.take_ports(at_ns, counters),
             Event::Xid { device, at_ns, code } => self.take_xid(device, at_ns, code),
             Event::Worker { slot, generation, output } => {
                 self.take_output(slot, generation, output);

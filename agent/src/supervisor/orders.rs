@@ -79,6 +79,8 @@ impl Supervisor {
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.watched.forget();
         self.run = Some(Run::new(prepare));
+        self.port_span = None;
+        self.parts.port_watch.want(true);
         self.power.end();
         self.record_surroundings();
         self.refuse_devices();
@@ -518,6 +520,8 @@ impl Supervisor {
     /// Our part in the run is over: workers end, what is left lies in the spool.
     pub(super) fn end_run(&mut self) {
         self.spool_gathered(u64::MAX, 0);
+        self.parts.port_watch.want(false);
+        self.record_ports();
         self.postponed = None;
         self.step_lease(lease::Event::Drop);
         self.abandon_workers();

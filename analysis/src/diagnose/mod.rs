@@ -18,6 +18,7 @@ mod node_lost;
 pub(crate) mod not_measured;
 mod own_words;
 mod pattern;
+mod ports;
 mod sdc;
 mod silent;
 mod vote;
@@ -27,12 +28,13 @@ use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
 use crate::case::Case;
 
 /// Every witness, in no order that matters: findings are sorted afterwards.
-const WITNESSES: [fn(&Case) -> Vec<Finding>; 17] = [
+const WITNESSES: [fn(&Case) -> Vec<Finding>; 18] = [
     building::testify,
     devices::testify,
     fleet_shift::testify,
     host_io::testify,
     links::testify,
+    ports::testify,
     sdc::testify,
     vote::testify,
     silent::testify,

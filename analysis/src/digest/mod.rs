@@ -11,6 +11,7 @@ pub mod events;
 pub mod fabric;
 pub mod meters;
 pub mod pairs;
+pub mod ports;
 pub mod sequence;
 pub mod series;
 pub mod sketch;
@@ -31,6 +32,7 @@ use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
 use meters::Meters;
 use pairs::Pairs;
+use ports::Ports;
 use stream::Stream;
 use telemetry::{Fold, Telemetry};
 
@@ -57,6 +59,8 @@ pub struct Seen {
     pub pairs: Pairs,
     /// What the results of devices add up to.
     pub checksums: Checksums,
+    /// Error counters of network ports.
+    pub ports: Ports,
 }
 
 /// What one node said about itself.
@@ -205,6 +209,10 @@ impl Digest {
             }
             Record::Meter(reading) => self.seen.meters.add_reading(reading),
             Record::Checksum(checksum) => self.seen.checksums.add(node, checksum),
+            Record::Ports(counts) => {
+                let phase = self.phase(&counts.phase);
+                self.seen.ports.add(node, phase, counts);
+            }
         }
     }
 
@@ -264,6 +272,7 @@ impl Seen {
         self.meters.merge(other.meters);
         self.pairs.merge(other.pairs);
         self.checksums.merge(other.checksums);
+        self.ports.merge(other.ports);
     }
 }
 

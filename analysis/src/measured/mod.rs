@@ -7,6 +7,7 @@ mod devices;
 mod fabric;
 mod gpus;
 mod marks;
+mod ports;
 pub(crate) mod power;
 pub(crate) mod skew;
 pub(crate) mod stops;
@@ -26,6 +27,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines.extend(power::measured(case));
     lines.extend(power::mixes(case));
     lines.extend(marks::measured(case));
+    lines.extend(ports::measured(case));
     lines.extend(skew::measured(case));
     lines.extend(stops::measured(case));
     lines.extend(tables::measured(case));

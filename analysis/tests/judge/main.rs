@@ -3,6 +3,7 @@
 mod gpus;
 mod invariants;
 mod pairs;
+mod ports;
 mod scenario;
 mod vote;
 mod witnesses;

@@ -4,8 +4,8 @@ use model::NodeName;
 use model::collective::{CollectiveOp, Transport};
 use model::histogram::{LatencyHistogram, Longest};
 use model::record::{
-    Checksum, CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, Record, Records,
-    Start, Transfer, Work,
+    Checksum, CollectiveWindow, Event, EventKind, Latency, Loss, MeterReading, PortCount,
+    PortCounts, Record, Records, Start, Transfer, Work,
 };
 use prost::Message;
 
@@ -105,6 +105,7 @@ pub fn record_to_wire(record: &Record) -> v1::Record {
             key: checksum.key.clone(),
             value: checksum.value,
         }),
+        Record::Ports(ports) => Kind::Ports(ports_to_wire(ports)),
     };
     v1::Record { kind: Some(kind) }
 }
@@ -161,7 +162,38 @@ pub fn record_from_wire(record: &v1::Record) -> Result<Record, ConvertError> {
             key: checksum.key.clone(),
             value: checksum.value,
         }),
+        Kind::Ports(ports) => Record::Ports(ports_from_wire(ports)),
     })
+}
+
+fn ports_to_wire(ports: &PortCounts) -> v1::PortCounts {
+    let grown = ports.grown.iter().map(|grown| v1::PortCount {
+        port: grown.port.clone(),
+        counter: grown.counter.clone(),
+        count: grown.count,
+    });
+    v1::PortCounts {
+        time_ns: ports.time_ns,
+        span_ns: ports.span_ns,
+        phase: ports.phase.clone(),
+        ports: ports.ports.clone(),
+        grown: grown.collect(),
+    }
+}
+
+fn ports_from_wire(ports: &v1::PortCounts) -> PortCounts {
+    let grown = ports.grown.iter().map(|grown| PortCount {
+        port: grown.port.clone(),
+        counter: grown.counter.clone(),
+        count: grown.count,
+    });
+    PortCounts {
+        time_ns: ports.time_ns,
+        span_ns: ports.span_ns,
+        phase: ports.phase.clone(),
+        ports: ports.ports.clone(),
+        grown: grown.collect(),
+    }
 }
 
 fn work_to_wire(work: &Work) -> v1::Work {
@@ -464,6 +496,17 @@ mod tests {
                 phase: "h".into(),
                 key: "bf16 on a card".into(),
                 value: u64::MAX - 1,
+            }),
+            Record::Ports(PortCounts {
+                time_ns: -3,
+                span_ns: 9,
+                phase: "h".into(),
+                ports: vec!["mlx5_0/1".into(), "tcp".into()],
+                grown: vec![PortCount {
+                    port: "mlx5_0/1".into(),
+                    counter: "symbol_error".into(),
+                    count: u64::MAX,
+                }],
             }),
         ];
         for record in records {

@@ -1,0 +1,76 @@
+//! Network ports whose own counters say that bits are lost at them.
+//!
+//! A counter tells the receiving end of a cable: the cable, its two transceivers and the
+//! switch's port can all be it.
+
+use model::NodeName;
+use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
+
+use super::draft;
+use crate::case::{Case, node_suspect};
+use crate::digest::ports::NodePorts;
+
+/// A port of the fabric whose link went away, in a run in which none may; and any port at all,
+/// which may be one that nothing of ours goes through.
+const DOWN: &str = "link_downed";
+const CARRIER: &str = "carrier_down_count";
+/// Bits that were wrong behind the error correction.
+const WRONG: [&str; 5] = [
+    "symbol_error",
+    "port_rcv_errors",
+    "local_link_integrity_errors",
+    "rx_crc_errors",
+    "rx_icrc_encapsulated",
+];
+/// Fewer wrong ones an hour, or in all, are what a sound link may do (InfiniBand's bit error
+/// rate of 1e-12 behind the correction is a few an hour at 400 Gbit/s and part load; proposal).
+const WRONG_AN_HOUR_MOST: f64 = 10.0;
+const WRONG_LEAST: u64 = 3;
+const HOUR_NS: f64 = 3.6e12;
+
+pub(super) fn testify(case: &Case) -> Vec<Finding> {
+    let nodes = case.seen.ports.nodes();
+    let found = nodes.flat_map(|(node, ports)| {
+        let looked_at = ports.looked_at.iter();
+        looked_at.filter_map(|port| Some(finding(node, port, lines(ports, port)?)))
+    });
+    found.collect()
+}
+
+fn finding(node: &NodeName, port: &str, (standing, lines): (Standing, Vec<String>)) -> Finding {
+    let severity = match standing {
+        Standing::Confirmed => Severity::Major,
+        _ => Severity::Minor,
+    };
+    let suspect = Suspect::new("nic", format!("{node}/{port}"));
+    let mut finding = draft(FindingKind::FlakyLink, Blame::Facility, (standing, severity), suspect);
+    finding.evidence = lines;
+    finding.cannot_exclude = vec![node_suspect(node)];
+    finding.action = format!(
+        "clean or change the cable at {port} of {node} and its transceivers; read the counters \
+         of the switch's port at its other end"
+    );
+    finding.next_experiment =
+        Some(format!("the same load with the cable of {port} of {node} changed"));
+    finding
+}
+
+/// What is wrong with a port, and whether it is beyond doubt.
+fn lines(ports: &NodePorts, port: &str) -> Option<(Standing, Vec<String>)> {
+    let hours = ports.span_ns as f64 / HOUR_NS;
+    let told = |counter: &&str| {
+        let count = ports.whole(port, counter);
+        (count, format!("{counter} grew by {count} in {:.0} s of the run", hours * 3600.0))
+    };
+    let down: Vec<_> = [DOWN, CARRIER].iter().map(told).filter(|(count, _)| *count > 0).collect();
+    let many = |(count, _): &(u64, String)| {
+        *count >= WRONG_LEAST && *count as f64 > WRONG_AN_HOUR_MOST * hours
+    };
+    let wrong: Vec<_> = WRONG.iter().map(told).filter(many).collect();
+    let standing = match ports.whole(port, DOWN) {
+        0 => Standing::Watch,
+        _ => Standing::Confirmed,
+    };
+    let lines: Vec<String> = down.into_iter().chain(wrong).map(|(_, line)| line).collect();
+    (!lines.is_empty()).then_some((standing, lines))
+}
