@@ -17,6 +17,9 @@ pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
     if widest(list) > NODES_MAX as u128 {
         return Err(format!("more than {NODES_MAX} names"));
     }
+    if has_bare_range(list) {
+        return Err("a range of numbers needs brackets: node[2-11]".to_owned());
+    }
     let set: NodeSet = Parser::default().parse(list).map_err(|error| error.to_string())?;
     let names: Vec<String> = set.iter().collect();
     if names.is_empty() { Err("no name in it".to_owned()) } else { Ok(names) }
@@ -27,6 +30,10 @@ pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
 #[must_use]
 pub fn fold(names: &[&str]) -> String {
     let joined = names.join(",");
+    // Names come from others: one that reads as a range could be millions of them.
+    if has_bare_range(&joined) || widest(&joined) > NODES_MAX as u128 {
+        return joined;
+    }
     let folded: Option<NodeSet> = Parser::default().parse(&joined).ok();
     let folded = folded.filter(|set| set.len() == names.len()).map(|set| set.to_string());
     let same = |list: &String| {
@@ -35,6 +42,29 @@ pub fn fold(names: &[&str]) -> String {
         read == names.iter().copied().collect()
     };
     folded.filter(same).unwrap_or(joined)
+}
+
+/// Whether a term is a range of numbers without a name or brackets, which the hostlist crate
+/// expands however wide it is.
+fn has_bare_range(list: &str) -> bool {
+    let is_range = |term: &str| {
+        let bare = term.chars().all(|letter| letter.is_ascii_digit() || "-/".contains(letter));
+        bare && term.contains('-')
+    };
+    let mut depth = 0_u32;
+    let outside: String = list
+        .chars()
+        .map(|letter| {
+            depth = match letter {
+                '[' => depth + 1,
+                ']' => depth.saturating_sub(1),
+                _ => depth,
+            };
+            // What is in brackets makes its term more than a bare range.
+            if depth > 0 || letter == ']' { 'x' } else { letter }
+        })
+        .collect();
+    outside.split([',', ' ', '\t', '\n', '\r', '&', '!', '^', '(', ')']).any(is_range)
 }
 
 /// An upper bound of the names in a hostlist: the product of its brackets for each term.
@@ -105,6 +135,16 @@ mod tests {
         assert!(expand("g[1-9999]x[1-9999]").unwrap_err().contains("more than"));
         assert!(expand("g[0-99999],h[0-99999]").unwrap_err().contains("more than"));
         assert!(expand("g[0-99999999999999999999999999999999999999999999]").is_err());
+    }
+
+    #[test]
+    fn a_range_without_a_name_is_no_list_and_makes_no_millions() {
+        assert!(expand("2-11000000,a").unwrap_err().contains("node[2-11]"));
+        assert_eq!(expand("g[1-2,4-5,7-8],n1").unwrap().len(), 7);
+        assert_eq!(fold(&["2-11000000", "21"]), "2-11000000,21");
+        assert_eq!(fold(&["a", "4-5"]), "a,4-5");
+        assert_eq!(fold(&["4", "5"]), "4,5");
+        assert_eq!(fold(&["a[0-99999999]", "b"]), "a[0-99999999],b");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod csv_reader;
 mod csv_writer;
 mod follower;
+pub(crate) mod parquet_places;
 mod parquet_reader;
 mod parquet_writer;
 mod staged_file;

@@ -19,7 +19,7 @@ use super::columns::{columns_of, is_names};
 use super::duplicates::{DUPLICATE_ROWS_MAX, Duplicates};
 use super::facts::SampleFacts;
 use crate::table::{
-    Facts, Storage, TableReader, Wrong, match_columns, storage, unreadable_parquet,
+    Facts, Storage, TableReader, Wrong, match_columns, parquet_places, storage, unreadable_parquet,
 };
 use crate::table_error::{TableError, TablePlace};
 
@@ -205,6 +205,8 @@ impl Groups {
         let options = ArrowReaderOptions::new().with_schema(schema);
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)
             .map_err(|error| unreadable(&error))?;
+        let bytes = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
+        parquet_places::check(&name, bytes, metadata.metadata())?;
         let left = 0..metadata.metadata().num_row_groups();
         Ok(Self { path: path.to_owned(), name, metadata, wanted, left, before: 0, reader: None })
     }

@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use super::{BATCH_ROWS, Column, Facts, Row, Slot, match_columns};
+use super::{BATCH_ROWS, Column, Facts, Row, Slot, match_columns, parquet_places};
 use crate::instant;
 use crate::table_error::{TableError, TablePlace};
 
@@ -36,6 +36,8 @@ impl<R: Row> ParquetReader<R> {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(handle, options)
             .map_err(|error| unreadable(&error))?;
+        let bytes = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
+        parquet_places::check(&file, bytes, builder.metadata())?;
         let names: Vec<String> =
             builder.schema().fields().iter().map(|field| field.name().clone()).collect();
         let columns = match_columns::<R>(&file, &names, facts)?;

@@ -1,0 +1,73 @@
+//! Where a Parquet file says that its columns lie. The library that reads them asserts that no
+//! place is negative; a file may say anything.
+
+use parquet::file::metadata::ParquetMetaData;
+
+use super::unreadable_parquet;
+use crate::table_error::TableError;
+
+/// Refuses places that are not in a file of so many bytes.
+pub(crate) fn check(file: &str, bytes: u64, metadata: &ParquetMetaData) -> Result<(), TableError> {
+    for group in metadata.row_groups() {
+        for column in group.columns() {
+            let from = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+            let length = column.compressed_size();
+            let end = u64::try_from(from).ok().zip(u64::try_from(length).ok());
+            let end = end.and_then(|(from, length)| from.checked_add(length));
+            let rows_fit = group.num_rows() >= 0 && column.num_values() >= 0;
+            if !rows_fit || end.is_none_or(|end| end > bytes) {
+                let path = column.column_path().string();
+                let what = format!("column {path} lies outside of the file ({length} B at {from})");
+                return Err(unreadable_parquet(file, &what));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, RowGroupMetaData};
+    use parquet::schema::parser::parse_message_type;
+    use parquet::schema::types::SchemaDescriptor;
+
+    use super::*;
+
+    fn metadata(offset: i64, length: i64, rows: i64) -> ParquetMetaData {
+        let schema = parse_message_type("message m { required double power_w; }").unwrap();
+        let schema = Arc::new(SchemaDescriptor::new(Arc::new(schema)));
+        let column = ColumnChunkMetaData::builder(schema.column(0))
+            .set_data_page_offset(offset)
+            .set_total_compressed_size(length)
+            .set_num_values(1)
+            .build()
+            .unwrap();
+        let group = RowGroupMetaData::builder(schema.clone())
+            .set_num_rows(rows)
+            .add_column_metadata(column)
+            .build()
+            .unwrap();
+        let file = FileMetaData::new(1, 1, None, None, schema, None);
+        ParquetMetaData::new(file, vec![group])
+    }
+
+    #[test]
+    fn only_places_in_the_file_are_read() {
+        assert!(check("t.parquet", 100, &metadata(4, 96, 1)).is_ok());
+        let outside = [
+            (-1, 5, 1),
+            (4, -5, 1),
+            (4, 97, 1),
+            (i64::MAX, i64::MAX, 1),
+            (i64::MIN, 0, 1),
+            (4, 5, -1),
+        ];
+        for (offset, length, rows) in outside {
+            let told = check("t.parquet", 100, &metadata(offset, length, rows)).unwrap_err();
+            let told = told.to_string();
+            assert!(told.contains("t.parquet") && told.contains("power_w lies outside"), "{told}");
+        }
+    }
+}
