@@ -14,6 +14,11 @@ pub(crate) fn add(facts: &mut RunFacts, journal: &[(i64, JournalEntry)]) {
     let mut open: Open<'_> = BTreeMap::new();
     let mut gaps = Vec::new();
     for (at_ns, entry) in journal {
+        if matches!(entry, JournalEntry::Resumed { .. }) {
+            // Another process asks now, and tells anew who is silent.
+            let ended = std::mem::take(&mut open).into_iter();
+            gaps.extend(ended.map(|(key, (since_ns, why))| gap(key, why, Some(at_ns - since_ns))));
+        }
         let JournalEntry::Meter { source, address, domain, event, why } = entry else { continue };
         let mut close = |kind: MeterEvent| {
             let key = (source.as_str(), address.as_str(), domain.as_str(), kind);
@@ -83,5 +88,16 @@ mod tests {
             facts.meter_gaps.iter().map(|gap| (gap.silent, gap.why.as_str(), gap.for_ns)).collect();
         let wrong = (false, "point 4 is no number", None);
         assert_eq!(told, [wrong, (true, "silent: x", Some(30)), (true, "silent: y", Some(10))]);
+    }
+
+    #[test]
+    fn a_coordinator_that_comes_again_asks_anew() {
+        let journal = [
+            (10, entry(MeterEvent::Lost, "silent: x")),
+            (30, JournalEntry::Resumed { who: "jd".to_owned(), phase: 0 }),
+        ];
+        let mut facts = RunFacts { ended_unix_ns: Some(100), ..RunFacts::default() };
+        add(&mut facts, &journal);
+        assert_eq!((facts.meter_gaps.len(), facts.meter_gaps[0].for_ns), (1, Some(20)));
     }
 }

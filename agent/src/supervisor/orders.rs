@@ -68,6 +68,7 @@ impl Supervisor {
             return;
         }
         self.spool_gathered(u64::MAX, 0);
+        self.record_ports();
         self.abandon_workers();
         // What is left of an earlier lease would refuse the new one; nothing heats on it.
         self.step_lease(lease::Event::Drop);
@@ -79,7 +80,6 @@ impl Supervisor {
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.watched.forget();
         self.run = Some(Run::new(prepare));
-        self.port_span = None;
         self.parts.port_watch.want(true);
         self.power.end();
         self.record_surroundings();

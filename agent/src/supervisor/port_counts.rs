@@ -11,28 +11,39 @@ pub(super) struct PortSpan {
     phase: String,
     from_ns: u64,
     to_ns: u64,
-    first: PortCounters,
+    /// The last value of each counter that was ever read: one that can't be read for a while,
+    /// or ever again, has told what it told.
     last: PortCounters,
+    grown: PortCounters,
 }
 
 impl PortSpan {
     fn new(phase: String, at_ns: u64, counters: PortCounters) -> Self {
-        Self { phase, from_ns: at_ns, to_ns: at_ns, first: counters.clone(), last: counters }
+        let grown = PortCounters::new();
+        Self { phase, from_ns: at_ns, to_ns: at_ns, last: counters, grown }
     }
 
-    /// Goes on to these counters.
+    /// Goes on to these counters. One that was set back, as by a driver that was loaded again,
+    /// counts from zero; one that was not there before tells nothing yet.
     fn reach(&mut self, at_ns: u64, counters: PortCounters) {
-        (self.to_ns, self.last) = (at_ns, counters);
+        self.to_ns = at_ns;
+        for (key, now) in counters {
+            if let Some(before) = self.last.get(&key) {
+                let count = now.checked_sub(*before).unwrap_or(now);
+                if count > 0 {
+                    *self.grown.entry(key.clone()).or_default() += count;
+                }
+            }
+            self.last.insert(key, now);
+        }
     }
 
-    /// What grew. A counter that was set back, as by a driver that was loaded again, counts
-    /// from zero; one that was not there before tells nothing.
+    /// What grew.
     fn counts(&self, tell: impl Fn(u64) -> i64) -> PortCounts {
-        let grown = self.last.iter().filter_map(|(key, now)| {
-            let before = self.first.get(key)?;
-            let count = now.checked_sub(*before).unwrap_or(*now);
-            let (port, counter) = key.clone();
-            (count > 0).then_some(PortCount { port, counter, count })
+        let grown = self.grown.iter().map(|((port, counter), count)| PortCount {
+            port: port.clone(),
+            counter: counter.clone(),
+            count: *count,
         });
         let mut ports: Vec<String> = self.last.keys().map(|(port, _)| port.clone()).collect();
         ports.dedup();
@@ -54,8 +65,9 @@ impl Supervisor {
             self.port_span = Some(PortSpan::new(phase, at_ns, counters));
             return;
         };
-        span.reach(at_ns, counters.clone());
+        span.reach(at_ns, counters);
         if span.phase != phase {
+            let counters = span.last.clone();
             self.record_ports();
             self.port_span = Some(PortSpan::new(phase, at_ns, counters));
         }
@@ -84,13 +96,15 @@ mod tests {
     fn growth_is_told_and_what_stands_still_is_not() {
         let first = counters(&[("a", "x", 5), ("a", "y", 9), ("b", "x", 100)]);
         let mut span = PortSpan::new("hold".to_owned(), 1_000, first);
-        span.reach(4_000, counters(&[("a", "x", 8), ("a", "y", 9), ("b", "x", 3), ("c", "x", 7)]));
+        span.reach(2_000, counters(&[("a", "x", 8), ("a", "y", 9), ("b", "x", 140)]));
+        // The card of b is loaded anew, and that of a falls off the bus.
+        span.reach(4_000, counters(&[("b", "x", 3), ("c", "x", 7)]));
         let counts = span.counts(|at_ns| at_ns as i64 + 1);
         assert_eq!((counts.time_ns, counts.span_ns, counts.phase.as_str()), (4_001, 3_000, "hold"));
         assert_eq!(counts.ports, ["a", "b", "c"]);
         let told: Vec<(&str, u64)> =
             counts.grown.iter().map(|grown| (grown.port.as_str(), grown.count)).collect();
         // The one that was set back counts from zero, the new one not at all.
-        assert_eq!(told, [("a", 3), ("b", 3)]);
+        assert_eq!(told, [("a", 3), ("b", 43)]);
     }
 }

@@ -5,6 +5,7 @@
 
 use model::NodeName;
 use model::finding::{Blame, Finding, FindingKind, Severity, Standing, Suspect};
+use model::site::DomainKind;
 
 use super::draft;
 use crate::case::{Case, node_suspect};
@@ -32,12 +33,17 @@ pub(super) fn testify(case: &Case) -> Vec<Finding> {
     let nodes = case.seen.ports.nodes();
     let found = nodes.flat_map(|(node, ports)| {
         let looked_at = ports.looked_at.iter();
-        looked_at.filter_map(|port| Some(finding(node, port, lines(ports, port)?)))
+        looked_at.filter_map(|port| Some(finding(case, node, port, lines(ports, port)?)))
     });
     found.collect()
 }
 
-fn finding(node: &NodeName, port: &str, (standing, lines): (Standing, Vec<String>)) -> Finding {
+fn finding(
+    case: &Case,
+    node: &NodeName,
+    port: &str,
+    (standing, lines): (Standing, Vec<String>),
+) -> Finding {
     let severity = match standing {
         Standing::Confirmed => Severity::Major,
         _ => Severity::Minor,
@@ -45,7 +51,13 @@ fn finding(node: &NodeName, port: &str, (standing, lines): (Standing, Vec<String
     let suspect = Suspect::new("nic", format!("{node}/{port}"));
     let mut finding = draft(FindingKind::FlakyLink, Blame::Facility, (standing, severity), suspect);
     finding.evidence = lines;
-    finding.cannot_exclude = vec![node_suspect(node)];
+    // The other end of the cable: one switch that went away takes a link of each node with it.
+    let leaves = case.site.into_iter().flat_map(|site| {
+        let of_node = site.node_ix(&node.0).into_iter();
+        let leaves = of_node.flat_map(|ix| site.ancestors_of_kind(ix, DomainKind::Leaf));
+        leaves.map(|leaf| Suspect::new("leaf", site.domain(leaf).id.clone()))
+    });
+    finding.cannot_exclude = std::iter::once(node_suspect(node)).chain(leaves).collect();
     finding.action = format!(
         "clean or change the cable at {port} of {node} and its transceivers; read the counters \
          of the switch's port at its other end"

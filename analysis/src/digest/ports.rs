@@ -38,7 +38,7 @@ pub struct NodePorts {
 impl Ports {
     pub(super) fn add(&mut self, node: &NodeName, phase: String, counts: &PortCounts) {
         let node = self.nodes.entry(node.clone()).or_default();
-        node.looked_at.extend(counts.ports.iter().take(KEYS_MAX).cloned());
+        node.look(counts.ports.iter().cloned());
         node.span_ns = node.span_ns.saturating_add(counts.span_ns);
         for grown in &counts.grown {
             let (port, counter) = (grown.port.clone(), grown.counter.clone());
@@ -49,7 +49,7 @@ impl Ports {
     pub(super) fn merge(&mut self, other: Self) {
         for (name, theirs) in other.nodes {
             let node = self.nodes.entry(name).or_default();
-            node.looked_at.extend(theirs.looked_at);
+            node.look(theirs.looked_at);
             node.span_ns = node.span_ns.saturating_add(theirs.span_ns);
             for (key, count) in theirs.grown {
                 node.grow(key, count);
@@ -70,8 +70,14 @@ impl NodePorts {
         while self.grown.len() > KEYS_MAX {
             self.grown.pop_last();
         }
-        while self.looked_at.len() > KEYS_MAX {
-            self.looked_at.pop_last();
+    }
+
+    fn look(&mut self, ports: impl IntoIterator<Item = String>) {
+        for port in ports {
+            self.looked_at.insert(port);
+            if self.looked_at.len() > KEYS_MAX {
+                self.looked_at.pop_last();
+            }
         }
     }
 

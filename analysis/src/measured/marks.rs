@@ -41,9 +41,11 @@ fn of_mark(case: &Case, number: usize, mark: &MarkFact) -> Vec<Measured> {
                 continue;
             };
             let from = mark.at_unix_ns;
-            let before = trace.mean_between(from.saturating_sub(SIDE_NS), from);
+            // Whole bins of the trace, which are wide in a long run.
+            let side_ns = SIDE_NS.max((trace.width_s() * 2e9) as i64);
+            let before = trace.mean_between(from.saturating_sub(side_ns), from);
             let settled = from.saturating_add(SETTLED_NS);
-            let after = trace.mean_between(settled, settled.saturating_add(SIDE_NS));
+            let after = trace.mean_between(settled, settled.saturating_add(side_ns));
             let (Some(before), Some(after)) = (before, after) else { continue };
             if !changed(point.quantity, before, after) {
                 continue;

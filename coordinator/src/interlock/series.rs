@@ -79,7 +79,7 @@ impl Series {
         life: bool,
     ) {
         // Old news, or news of tomorrow: neither says how it is now.
-        if (now_ns - read_ns).abs() > rule.silent_ns {
+        if now_ns.abs_diff(read_ns) > rule.silent_ns.unsigned_abs() {
             return;
         }
         let newer = self.heard.is_none_or(|last| last.read_ns < read_ns);

@@ -7,15 +7,17 @@ use model::table::MeterRow;
 use super::clock::{Placed, SourceClock, between};
 use super::port::{Reading, Round};
 
-/// Points of one device whose last instant is kept, against doubles.
-const POINTS_MAX: usize = 4_096;
+/// Points of one device whose last reading is kept, against doubles: what the largest answer of
+/// a source may hold.
+const POINTS_MAX: usize = 50_000;
 
 /// What is remembered of one device between rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     clock: SourceClock,
-    /// Stamp of each point's last reading.
-    last: BTreeMap<(String, String), i64>,
+    /// Stamp of each point's last reading, and its value's bits: many parts may speak for one
+    /// point in one instant, and the one that raises its alarm is no double of the one before.
+    last: BTreeMap<(String, String), (i64, u64)>,
 }
 
 /// The rows of a round, and what was left out.
@@ -49,17 +51,18 @@ impl Rows {
 
     fn is_double(&mut self, reading: &Reading) -> bool {
         let Some(stamp) = reading.stamp_ns else { return false };
+        let now = (stamp, reading.value.to_bits());
         let point = (reading.domain.clone(), reading.point.clone());
         let full = self.last.len() >= POINTS_MAX;
         match self.last.get_mut(&point) {
-            Some(last) if *last == stamp => true,
+            Some(last) if *last == now => true,
             Some(last) => {
-                *last = stamp;
+                *last = now;
                 false
             }
             None => {
                 if !full {
-                    self.last.insert(point, stamp);
+                    self.last.insert(point, now);
                 }
                 false
             }
@@ -89,6 +92,15 @@ mod tests {
         let round = Round { readings: vec![reading.clone(), reading], ..Round::default() };
         let made = Rows::default().of(&round, 1_000, 3_000);
         assert_eq!((made.rows.len(), made.doubles), (1, 1));
+    }
+
+    #[test]
+    fn an_alarm_that_another_part_raises_at_the_same_instant_is_no_double() {
+        let at = |value| Reading { stamp_ns: Some(9), ..Reading::new("loop-1", "alarm", value) };
+        let round = Round { readings: vec![at(0.0), at(1.0), at(1.0)], ..Round::default() };
+        let made = Rows::default().of(&round, 1_000, 3_000);
+        let told: Vec<Option<f64>> = made.rows.iter().map(|row| row.value).collect();
+        assert_eq!((told, made.doubles), (vec![Some(0.0), Some(1.0)], 1));
     }
 
     #[test]

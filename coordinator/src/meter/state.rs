@@ -52,14 +52,13 @@ pub(crate) fn off_words(off_ns: i64) -> String {
 impl State {
     /// A round failed.
     pub(crate) fn fail(&mut self, now_ns: i64, error: MeterError) -> Option<Change> {
+        let was_lost = self.is_lost();
         self.rounds += 1;
         self.failed += 1;
         self.failures = self.failures.saturating_add(1);
         let since = self.trouble.as_ref().map_or(now_ns, |(since, _)| *since);
         self.trouble = Some((since, error.clone()));
-        let refused = matches!(error, MeterError::Refused(_));
-        let lost = if refused { self.failures == 1 } else { self.failures == LOST_AFTER };
-        lost.then_some(Change::Lost(error))
+        (self.is_lost() && !was_lost).then_some(Change::Lost(error))
     }
 
     /// A round brought `rows` rows, of clocks that are `off_ns`.
@@ -111,6 +110,16 @@ mod tests {
         assert_eq!(state.trouble, Some((1, silent())));
         assert_eq!(state.succeed(4, 2, None), [Change::Back]);
         assert_eq!((state.rounds, state.failed, state.rows), (4, 3, 2));
+    }
+
+    #[test]
+    fn one_that_is_silent_and_then_refuses_is_told_once() {
+        let refused = MeterError::Refused("wrong password".to_owned());
+        let mut state = State::default();
+        assert_eq!(state.fail(1, silent()), None);
+        assert_eq!(state.fail(2, refused.clone()), Some(Change::Lost(refused.clone())));
+        assert_eq!(state.fail(3, refused), None);
+        assert_eq!(state.succeed(4, 1, None), [Change::Back]);
     }
 
     #[test]

@@ -103,13 +103,14 @@ impl Mqtt {
         }
     }
 
-    /// A heartbeat is one that the broker has not kept from before, of an instant that is new.
+    /// A heartbeat is one that the broker has not kept from before, of an instant that is new:
+    /// a clock that was set back beats on.
     fn take_beat(&mut self, message: &Message, round: &mut Round) {
         if message.retained {
             return;
         }
         match payload::value(&message.payload) {
-            Ok(said) if said.good && said.stamp_ns > self.beat_stamp_ns => {
+            Ok(said) if said.good && said.stamp_ns != self.beat_stamp_ns => {
                 self.beat_stamp_ns = said.stamp_ns;
                 self.beat = Instant::now();
                 self.is_vouched = true;

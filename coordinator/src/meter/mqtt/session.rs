@@ -11,6 +11,8 @@ use super::wire::{self, Message, Packet, WireError};
 use crate::meter::dial::{Dialer, Io};
 use crate::meter::port::MeterError;
 
+/// Messages that are heard before the broker consents: what one that never does may fill.
+const EARLY_MAX: usize = 100_000;
 /// A broker ends a connection that said nothing for one and a half times this.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -64,6 +66,10 @@ impl Session {
                 }
                 Packet::SubAck { .. } => {
                     return Err(MeterError::Refused(format!("we may not hear {filter}")));
+                }
+                Packet::Publish(_) if early.len() >= EARLY_MAX => {
+                    let what = format!("{EARLY_MAX} messages and no consent to hear {filter}");
+                    return Err(MeterError::Nonsense(what));
                 }
                 Packet::Publish(message) => early.push(self.acknowledged(message).await?),
                 Packet::ConnAck { .. } | Packet::PingResp => {}

@@ -15,7 +15,7 @@ use super::alarm::worst;
 use super::http::Http;
 use super::port::{Meter, MeterError, Reading, Round};
 use say::{Said, say};
-use tree::{Step, Tree};
+use tree::{READINGS_MAX, Step, Tree};
 
 /// Questions of one round: a BMC answers one in 10 to 100 ms, and has other work.
 const REQUESTS_MAX: usize = 64;
@@ -60,12 +60,19 @@ impl Redfish {
                 round.wrong.push(format!("{path} does not say whether it is an alarm"));
             }
             self.alarms.insert(path.clone(), alarm);
+        } else if let Some(known) = self.alarms.get_mut(path) {
+            // It is there and says nothing, as one that is switched off: its last word is old.
+            *known = None;
         }
         // Who else says it is known after the walk.
         if step.link.role.is_spare && !self.tree.is_walked() {
             return;
         }
         for spoken in said.readings {
+            if round.readings.len() >= READINGS_MAX {
+                round.wrong.push(format!("{path}: more than {READINGS_MAX} readings at once"));
+                return;
+            }
             if self.tree.owns(&spoken.point, step) {
                 let mut reading = Reading::new(&self.domain, spoken.point, spoken.value);
                 reading.stamp_ns = spoken.stamp_ns;
@@ -131,7 +138,8 @@ impl Redfish {
     fn walk_again(&mut self) {
         if self.walked.elapsed() >= WALK_EVERY {
             self.walked = Instant::now();
-            self.alarms.clear();
+            // Who once said something and is not found again leaves the alarm unknown.
+            self.alarms.values_mut().for_each(|alarm| *alarm = None);
             self.tree.again();
         }
     }
@@ -159,7 +167,7 @@ impl Meter for Redfish {
                     self.take(&step, said, &mut round);
                 }
                 Ok(None) if step.is_known => self.lose(&step, &mut round),
-                Ok(None) => self.tree.missing(),
+                Ok(None) => self.tree.missing(&step),
                 Err(error) => self.fail(&step, error, is_first, &mut round)?,
             }
             is_first = false;

@@ -82,6 +82,24 @@ async fn a_leak_is_an_alarm_and_a_detector_that_says_nothing_denies_none() {
     let round = meter.read().await.unwrap();
     assert!(!values(&round).contains_key("alarm"), "{round:?}");
     assert!(round.wrong[0].contains("Pan"), "{:?}", round.wrong);
+    // Nor after everything was looked for anew, where it is listed still.
+    for _ in 0..3 {
+        meter.walked = Instant::now() - WALK_EVERY;
+        meter.walk_again();
+        let round = meter.read().await.unwrap();
+        assert!(!values(&round).contains_key("alarm"), "{round:?}");
+    }
+    // It is back.
+    double.set(pan, Some(&detector("OK")));
+    meter.walked = Instant::now() - WALK_EVERY;
+    meter.walk_again();
+    assert_eq!(values(&meter.read().await.unwrap())["alarm"], 0.0);
+    // And switched off: that is no denial.
+    let off = json!({"@odata.type": "#LeakDetector.v1_2_0.LeakDetector", "DetectorState": "OK",
+        "Status": {"State": "Disabled"}});
+    double.set(pan, Some(&off.to_string()));
+    let round = meter.read().await.unwrap();
+    assert!(!values(&round).contains_key("alarm"), "{round:?}");
 }
 
 #[tokio::test]

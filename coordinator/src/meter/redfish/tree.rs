@@ -9,6 +9,8 @@ use super::walk::{Link, Role, has_readings, kind, links};
 
 /// Resources of one device that are looked at: a floor PDU with 84 branches has some hundred.
 const RESOURCES_MAX: usize = 2_000;
+/// Most readings of a device in a round, and most of its points: more than any has.
+pub(super) const READINGS_MAX: usize = 4_096;
 
 /// A resource that gives no answer so often is passed over until the next walk.
 const TRIES_MAX: u32 = 3;
@@ -101,9 +103,11 @@ impl Tree {
         }
     }
 
-    /// The last question's resource is not there.
-    pub(super) fn missing(&mut self) {
+    /// The last question's resource is not there. Of a leak detector that is listed, as while
+    /// a controller boots, that is no denial of a leak.
+    pub(super) fn missing(&mut self, step: &Step) {
         self.pending = None;
+        self.is_partial |= step.link.role.of_leaks;
     }
 
     /// The next question of this round: what is not known yet comes first.
@@ -143,13 +147,15 @@ impl Tree {
 
     fn claim(&mut self, point: &str, link: &Link) {
         let claim = (link.role.is_spare, link.path.clone());
+        let has_room = self.owners.len() < READINGS_MAX;
         match self.owners.get_mut(point) {
             // One that is no spare takes a point from one that is.
             Some(owner) if owner.0 && !claim.0 => *owner = claim,
             Some(_) => {}
-            None => {
+            None if has_room => {
                 self.owners.insert(point.to_owned(), claim);
             }
+            None => {}
         }
     }
 

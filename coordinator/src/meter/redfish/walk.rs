@@ -13,11 +13,17 @@ pub(super) struct Role {
     pub(super) is_branch: bool,
     /// Part of a coolant unit, whose air is not what it supplies.
     pub(super) of_cdu: bool,
+    /// Tells of leaks.
+    pub(super) of_leaks: bool,
 }
 
 impl Role {
     fn with_prefix(&self, prefix: String) -> Self {
         Self { prefix, ..self.clone() }
+    }
+
+    fn leaks(&self) -> Self {
+        Self { of_leaks: true, ..self.clone() }
     }
 
     fn spare(&self) -> Self {
@@ -74,7 +80,10 @@ pub(super) fn links(resource: &Value, role: &Role, sensors: bool) -> Vec<Link> {
         }
         "PowerSubsystem" => links.all(&["PowerSupplies"], role),
         "PowerSupply" => links.all(&["Metrics"], &role.with_prefix(named("psu", resource))),
-        "ThermalSubsystem" => links.all(&["CoolantConnectors", "LeakDetection"], role),
+        "ThermalSubsystem" => {
+            links.all(&["CoolantConnectors"], role);
+            links.all(&["LeakDetection"], &role.leaks());
+        }
         "PowerEquipment" => links.all(&["RackPDUs", "FloorPDUs"], role),
         "PowerDistribution" => {
             links.all(&["Mains"], role);
@@ -87,7 +96,8 @@ pub(super) fn links(resource: &Value, role: &Role, sensors: bool) -> Vec<Link> {
             links.all(&["SecondaryCoolantConnectors"], &role);
             let primary = role.with_prefix("primary_".to_owned());
             links.all(&["PrimaryCoolantConnectors"], &primary);
-            links.all(&["EnvironmentMetrics", "LeakDetection"], &role);
+            links.all(&["EnvironmentMetrics"], &role);
+            links.all(&["LeakDetection"], &role.leaks());
         }
         "LeakDetection" => links.all(&["LeakDetectors"], role),
         _ => {}

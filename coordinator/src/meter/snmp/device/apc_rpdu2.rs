@@ -13,7 +13,9 @@ const OF_PHASE: &[Index] = &[Index::Row {
 }];
 const OF_BANK: &[Index] = &[Index::Row { unit: "1.3.6.1.4.1.318.1.1.26.8.3.1.2", line: None }];
 
-/// nearOverload and overload; 1 is low, 2 normal, 5 not supported.
+/// Not supported, which denies nothing; no value.
+const UNKNOWN: &[i64] = &[-1, 5];
+/// nearOverload and overload; 1 is low, 2 normal.
 const OVERLOAD: &[i64] = &[3, 4];
 
 pub(super) static TABLE: Table = Table {
@@ -23,9 +25,9 @@ pub(super) static TABLE: Table = Table {
         Column::gauge("1.3.6.1.4.1.318.1.1.26.6.3.1.6", OF_PHASE, "voltage_v", 1.0),
         Column::gauge("1.3.6.1.4.1.318.1.1.26.6.3.1.5", OF_PHASE, "current_a", 0.1),
         Column::gauge("1.3.6.1.4.1.318.1.1.26.6.3.1.7", OF_PHASE, "power_kw", 0.01),
-        Column::state("1.3.6.1.4.1.318.1.1.26.4.3.1.4", OF_DEVICE, "load_state", &[-1], OVERLOAD),
-        Column::state("1.3.6.1.4.1.318.1.1.26.6.3.1.4", OF_PHASE, "phase_state", &[-1], OVERLOAD),
-        Column::state("1.3.6.1.4.1.318.1.1.26.8.3.1.4", OF_BANK, "", &[-1], OVERLOAD),
+        Column::state("1.3.6.1.4.1.318.1.1.26.4.3.1.4", OF_DEVICE, "load_state", UNKNOWN, OVERLOAD),
+        Column::state("1.3.6.1.4.1.318.1.1.26.6.3.1.4", OF_PHASE, "phase_state", UNKNOWN, OVERLOAD),
+        Column::state("1.3.6.1.4.1.318.1.1.26.8.3.1.4", OF_BANK, "", UNKNOWN, OVERLOAD),
     ],
     sums_power: true,
 };
