@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use formats::sources::SourceKind;
@@ -42,9 +43,17 @@ fn run(program: &str, args: &[&str]) -> Running {
     Running(command.spawn().unwrap())
 }
 
-/// A port that nobody has right now.
+/// A port that nobody has right now, and nobody gets while the server starts: below those that
+/// the kernel gives to whoever connects.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 400) as u16 * 25;
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn text(path: &Path) -> String {
