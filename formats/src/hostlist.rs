@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use model::site::NODES_MAX;
 use nodeset::{NodeSet, Parser};
 
+/// Nine digits fit into 32 bits.
+const NUMBER_DIGITS_MAX: usize = 9;
+
 /// The names of a hostlist, each once, in the order of the hostlist crate (by number).
 pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
     let plain = !list.contains(['[', ',', ' ', '&', '!', '^', '(', '@', '\t']);
@@ -20,6 +23,14 @@ pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
     if has_bare_range(list) {
         return Err("a range of numbers needs brackets: node[2-11]".to_owned());
     }
+    if has_long_number(list) {
+        if !list.contains(['[', ']', '&', '!', '^', '(']) {
+            // Serial numbers as names, one by one.
+            let names = list.split([',', ' ', '\t']).filter(|name| !name.is_empty());
+            return Ok(names.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect());
+        }
+        return Err("numbers of this length are not counted here".to_owned());
+    }
     let set: NodeSet = Parser::default().parse(list).map_err(|error| error.to_string())?;
     let names: Vec<String> = set.iter().collect();
     if names.is_empty() { Err("no name in it".to_owned()) } else { Ok(names) }
@@ -31,7 +42,9 @@ pub(crate) fn expand(list: &str) -> Result<Vec<String>, String> {
 pub fn fold(names: &[&str]) -> String {
     let joined = names.join(",");
     // Names come from others: one that reads as a range could be millions of them.
-    if has_bare_range(&joined) || widest(&joined) > NODES_MAX as u128 {
+    let is_name = |letter: char| letter.is_alphanumeric() || "-._".contains(letter);
+    let are_names = names.iter().all(|name| name.chars().all(is_name));
+    if !are_names || has_bare_range(&joined) || has_long_number(&joined) {
         return joined;
     }
     let folded: Option<NodeSet> = Parser::default().parse(&joined).ok();
@@ -65,6 +78,25 @@ fn has_bare_range(list: &str) -> bool {
         })
         .collect();
     outside.split([',', ' ', '\t', '\n', '\r', '&', '!', '^', '(', ')']).any(is_range)
+}
+
+/// Whether a number has so many digits, those behind a bracket counted with those in it, that the
+/// hostlist crate's 32 bits could overflow.
+fn has_long_number(list: &str) -> bool {
+    let mut digits = 0;
+    let mut longest = 0;
+    let mut behind = 0;
+    for letter in list.chars() {
+        match letter {
+            '0'..='9' => digits += 1,
+            // What stands behind a bracket is appended to the numbers in it.
+            ']' => (behind, digits) = (behind.max(digits), 0),
+            '-' | '/' | ',' if behind == 0 => digits = 0,
+            _ => (digits, behind) = (0, 0),
+        }
+        longest = longest.max(digits + behind);
+    }
+    longest > NUMBER_DIGITS_MAX
 }
 
 /// An upper bound of the names in a hostlist: the product of its brackets for each term.
@@ -145,6 +177,12 @@ mod tests {
         assert_eq!(fold(&["a", "4-5"]), "a,4-5");
         assert_eq!(fold(&["4", "5"]), "4,5");
         assert_eq!(fold(&["a[0-99999999]", "b"]), "a[0-99999999],b");
+        // Found by a fuzzer: an overflow in the hostlist crate.
+        assert!(expand("join11[0]1022222222,a").unwrap_err().contains("length"));
+        assert_eq!(expand("s1234567890123,b,b").unwrap(), ["b", "s1234567890123"]);
+        let long = "900join11[0]1022bab.1+0079+007900join11bab.1+0079001[8]102222222r21[0]10";
+        assert_eq!(fold(&[long, "a"]), format!("{long},a"));
+        assert_eq!(fold(&["n1234567890", "n1234567891"]), "n1234567890,n1234567891");
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Groups {
                 let Some(group) = self.left.next() else { return Ok(None) };
                 self.reader = Some(self.reader_of(group)?);
             }
-            match self.reader.as_mut().and_then(Iterator::next) {
+            match self.reader.as_mut().and_then(parquet_places::next) {
                 None => self.reader = None,
                 Some(Ok(batch)) if batch.num_rows() == 0 => {}
                 Some(Ok(batch)) => {

@@ -1,10 +1,26 @@
 //! Where a Parquet file says that its columns lie. The library that reads them asserts that no
 //! place is negative; a file may say anything.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use parquet::file::metadata::ParquetMetaData;
 
 use super::unreadable_parquet;
 use crate::table_error::TableError;
+
+/// The next batch of a reader. The library panics on some pages of damaged files (a fuzzer found a
+/// division by zero): that ends the table with an error, and not the process.
+///
+/// # Errors
+/// What the library says, or that it gave up; nothing is to be read from it any more.
+pub(crate) fn next<T, E: ToString>(
+    mut reader: impl Iterator<Item = Result<T, E>>,
+) -> Option<Result<T, String>> {
+    match catch_unwind(AssertUnwindSafe(|| reader.next())) {
+        Ok(next) => next.map(|read| read.map_err(|error| error.to_string())),
+        Err(_) => Some(Err("its pages are damaged".to_owned())),
+    }
+}
 
 /// Refuses places that are not in a file of so many bytes.
 pub(crate) fn check(file: &str, bytes: u64, metadata: &ParquetMetaData) -> Result<(), TableError> {
@@ -51,6 +67,15 @@ mod tests {
             .unwrap();
         let file = FileMetaData::new(1, 1, None, None, schema, None);
         ParquetMetaData::new(file, vec![group])
+    }
+
+    #[test]
+    fn a_reader_that_panics_is_a_damaged_file() {
+        let zero = std::hint::black_box(0);
+        let panics = std::iter::from_fn(move || Some(Ok::<i32, String>(1 / zero)));
+        assert_eq!(next(panics), Some(Err("its pages are damaged".to_owned())));
+        assert_eq!(next(std::iter::once(Ok::<i32, String>(7))), Some(Ok(7)));
+        assert_eq!(next(std::iter::empty::<Result<i32, String>>()), None);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl<R: Row> ParquetReader<R> {
     /// The next rows; none at the end.
     pub(super) fn batch(&mut self, facts: &mut Facts) -> Result<Vec<R>, TableError> {
         let batch = loop {
-            match self.reader.next() {
+            match parquet_places::next(&mut self.reader) {
                 None => return Ok(Vec::new()),
                 Some(Ok(batch)) if batch.num_rows() == 0 => {}
                 Some(Ok(batch)) => break batch,
