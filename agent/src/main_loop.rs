@@ -20,9 +20,9 @@ use crate::hardware::cpu::CpuHardware;
 use crate::hardware::node::{DeviceChoice, NodeHardware};
 use crate::hardware::{Device, Hardware, Sensed};
 use crate::node_facts::{NodeFacts, parse_core_list};
+use crate::node_watch::NodeWatch;
 use crate::nvml::{self, Gpus};
 use crate::options::{AgentCommand, AgentOptions, Options, SelfArguments};
-use crate::port_watch::PortWatch;
 use crate::sampler::{self, Sampling};
 use crate::sensors::Sensors;
 use crate::session::{self, SessionParts};
@@ -94,7 +94,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     let sampling = Arc::new(Sampling::default());
     start_samplers(gpus, &hardware, &devices, &sampling, &hear)?;
     let surroundings = Surroundings::watch(Path::new("/"));
-    let port_watch = PortWatch::start(&root, hear.clone());
+    let node_watch = NodeWatch::start(&root, &hear);
     tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
     let parts = Parts {
         node,
@@ -103,7 +103,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         missing,
         refusals,
         surroundings,
-        port_watch,
+        node_watch,
         clock,
         spooler,
         outbox,

@@ -71,7 +71,8 @@ pub fn judge(terms: &Terms, evidence: &Evidence) -> Report {
     reasons.extend(measured::power::words(&case));
     reasons.extend(evidence.facts.marks.iter().enumerate().map(|(index, mark)| {
         let at = utc(mark.at_unix_ns).unwrap_or_default();
-        format!("M{} {at} {}: {}", index + 1, mark.who, mark.text)
+        let cut = if mark.cut { " (its phase was cut and began anew)" } else { "" };
+        format!("M{} {at} {}: {}{cut}", index + 1, mark.who, mark.text)
     }));
     reasons.extend(evidence.facts.restraints.iter().cloned());
     Report {

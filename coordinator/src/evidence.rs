@@ -242,7 +242,13 @@ fn add_entry(
         }
         JournalEntry::StopAsked { drop, .. } => facts.end = RunEnd::Stopped { now: *drop },
         JournalEntry::Suspended { .. } => facts.end = RunEnd::Suspended,
-        JournalEntry::Resumed { .. } => facts.end = RunEnd::Running,
+        JournalEntry::Resumed { .. } => {
+            facts.end = RunEnd::Running;
+            let completed = &facts.phases_completed;
+            for mark in facts.marks.iter_mut().filter(|mark| !completed.contains(&mark.phase)) {
+                mark.cut = true;
+            }
+        }
         JournalEntry::Ended { how, why } => {
             facts.ended_unix_ns = Some(time_ns);
             facts.end = run_end(how, why, &facts.end);
@@ -258,6 +264,7 @@ fn add_entry(
             who: who.clone(),
             text: text.clone(),
             phase: phase.clone(),
+            cut: false,
         }),
         // `restraint`, `stops` and `meter_gaps` read these.
         JournalEntry::Meter { .. } => {}
@@ -337,6 +344,10 @@ mod tests {
     }
 
     fn facts_of_n1(entry: JournalEntry) -> NodeFacts {
+        facts_from(vec![entry]).nodes[&NodeName("n1".to_owned())].clone()
+    }
+
+    fn facts_from(entries: Vec<JournalEntry>) -> RunFacts {
         let planned = Planned {
             node: "n1".to_owned(),
             instance: "i".to_owned(),
@@ -355,8 +366,27 @@ mod tests {
             on: String::new(),
             allow_unrated: false,
         };
-        let facts = facts_of(&created, &[(1, entry)], None);
-        facts.nodes[&NodeName("n1".to_owned())].clone()
+        let journal: Vec<_> = (1..).zip(entries).collect();
+        facts_of(&created, &journal, None)
+    }
+
+    #[test]
+    fn a_mark_of_an_attempt_that_was_cut_is_known_as_such() {
+        let mark = |text: &str, phase: &str| JournalEntry::Mark {
+            who: "jd".to_owned(),
+            text: text.to_owned(),
+            phase: phase.to_owned(),
+        };
+        let facts = facts_from(vec![
+            mark("feed A open", "feed-a"),
+            JournalEntry::PhaseCompleted { phase: 0, name: "feed-a".to_owned() },
+            mark("feed B open", "feed-b"),
+            JournalEntry::Suspended { phase: 1 },
+            JournalEntry::Resumed { who: "jd".to_owned(), phase: 1 },
+            mark("feed B open again", "feed-b"),
+        ]);
+        let cut: Vec<bool> = facts.marks.iter().map(|mark| mark.cut).collect();
+        assert_eq!(cut, [false, true, false]);
     }
 
     fn reason_of(entry: JournalEntry) -> LossReason {

@@ -57,6 +57,8 @@ pub struct MarkFact {
     pub text: String,
     /// The phase that ran then; empty between phases.
     pub phase: String,
+    /// That phase was cut and began anew later: what was done in it is to be done again.
+    pub cut: bool,
 }
 
 /// A meter of the building that was silent, or said what is no reading.

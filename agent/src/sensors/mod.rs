@@ -6,11 +6,13 @@
 
 mod busy;
 mod clock;
+mod ethtool;
 #[cfg(test)]
 mod fake;
 mod foreign;
 mod ports;
 mod rapl;
+mod supply;
 mod sysfs;
 mod temperature;
 
@@ -29,6 +31,7 @@ use temperature::Temperature;
 
 pub use foreign::{Foreign, ForeignLoad, Stranger};
 pub use ports::{PortCounters, Ports};
+pub use supply::{Supply, SupplyReading};
 
 const ABSENT: Reading<f64> = Reading::Absent(Absence::NotPresent);
 

@@ -2,12 +2,13 @@
 //!
 //! With adaptive routing a bad link costs everybody a few percent and nobody much: what shows
 //! it are counters. InfiniBand and RoCE: `ABI/stable/sysfs-class-infiniband` of the kernel's
-//! documentation; Ethernet: `ABI/testing/sysfs-class-net-statistics`. Counters that only
-//! ethtool's ioctl tells, such as pauses by priority, are not read.
+//! documentation; Ethernet: `ABI/testing/sysfs-class-net-statistics`, and what only ethtool's
+//! ioctl tells, such as pauses by priority ([`Ethtool`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::ethtool::Ethtool;
 use super::sysfs::{entries, file_name, read_number, read_text};
 
 /// Of `/sys/class/infiniband/DEVICE/ports/N/counters`.
@@ -60,10 +61,12 @@ const TCP_PORT: &str = "tcp";
 pub type PortCounters = BTreeMap<(String, String), u64>;
 
 /// The counters that this node has.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Ports {
     /// Port, counter, file.
     files: Vec<(String, &'static str, PathBuf)>,
+    /// By interface.
+    drivers: Vec<(String, Ethtool)>,
     root: PathBuf,
 }
 
@@ -84,14 +87,16 @@ impl Ports {
                 add(&name, &port.join("hw_counters"), &ROCE);
             }
         }
+        let mut drivers = Vec::new();
         for interface in entries(&root.join("sys/class/net")) {
             if interface.join("device").exists() {
                 let name = file_name(&interface);
                 add(name, &interface.join("statistics"), &ETHERNET);
                 add(name, &interface, &[CARRIER]);
+                drivers.extend(Ethtool::of(name).map(|driver| (name.to_owned(), driver)));
             }
         }
-        Self { files, root: root.to_owned() }
+        Self { files, drivers, root: root.to_owned() }
     }
 
     /// Every counter now; one that can't be read is left out. May block where a driver does.
@@ -104,7 +109,11 @@ impl Ports {
             let text = read_text(&self.root.join(file)).ok()?;
             Some(((TCP_PORT.to_owned(), (*column).to_owned()), cell(&text, line, column)?))
         });
-        of_ports.chain(of_tcp).collect()
+        let of_drivers = self.drivers.iter().flat_map(|(port, driver)| {
+            let counts = driver.read().into_iter();
+            counts.map(move |(counter, count)| ((port.clone(), counter.to_owned()), count))
+        });
+        of_ports.chain(of_tcp).chain(of_drivers).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use proto::v1;
 
 use crate::hardware::Sensed;
-use crate::sensors::PortCounters;
+use crate::sensors::{PortCounters, SupplyReading};
 use crate::worker::{Output, Slot};
 
 /// One thing that happened.
@@ -17,6 +17,8 @@ pub(crate) enum Event {
     Xid { device: u32, at_ns: u64, code: u64 },
     /// Counters of the network ports, at `at_ns` of CLOCK_MONOTONIC.
     Ports { at_ns: u64, counters: PortCounters },
+    /// What the supplies drew, at `at_ns` of CLOCK_MONOTONIC.
+    Supply { at_ns: u64, readings: Vec<SupplyReading> },
     /// From a worker process.
     Worker { slot: Slot, generation: u64, output: Output },
     /// Everything of a run is written; the last batch of this instance.

@@ -35,7 +35,7 @@ use crate::clock::{AgentClock, monotonic_ns};
 use crate::guard::{self, Guard};
 use crate::hardware::{Device, Sensed};
 use crate::lease::{self, Lease, LeaseKey};
-use crate::port_watch::PortWatch;
+use crate::node_watch::NodeWatch;
 use crate::sampler::Sampling;
 use crate::spooler::Spooler;
 use crate::surroundings::Surroundings;
@@ -66,7 +66,7 @@ pub(crate) struct Parts {
     /// Who else uses this node, kept fresh by a thread of its own.
     pub surroundings: Arc<Surroundings>,
     /// Counters of the network ports are read while this is asked to.
-    pub port_watch: Arc<PortWatch>,
+    pub node_watch: Arc<NodeWatch>,
     pub clock: AgentClock,
     pub(crate) spooler: Spooler,
     /// Messages to the coordinator; dropped while there is no session.
@@ -172,6 +172,7 @@ impl Supervisor {
             Event::Message(message) => self.take_message(message),
             Event::Sensed { device, at_ns, sensed } => self.take_sensed(device, at_ns, sensed),
             Event::Ports { at_ns, counters } => self.take_ports(at_ns, counters),
+            Event::Supply { at_ns, readings } => self.record_supply(at_ns, &readings),
             Event::Xid { device, at_ns, code } => self.take_xid(device, at_ns, code),
             Event::Worker { slot, generation, output } => {
                 self.take_output(slot, generation, output);

@@ -80,7 +80,7 @@ impl Supervisor {
         let key = LeaseKey { run: RunId(prepare.run_id.clone()), lease: prepare.lease_id.clone() };
         self.watched.forget();
         self.run = Some(Run::new(prepare));
-        self.parts.port_watch.want(true);
+        self.parts.node_watch.want(true);
         self.power.end();
         self.record_surroundings();
         self.refuse_devices();
@@ -520,7 +520,7 @@ impl Supervisor {
     /// Our part in the run is over: workers end, what is left lies in the spool.
     pub(super) fn end_run(&mut self) {
         self.spool_gathered(u64::MAX, 0);
-        self.parts.port_watch.want(false);
+        self.parts.node_watch.want(false);
         self.record_ports();
         self.postponed = None;
         self.step_lease(lease::Event::Drop);

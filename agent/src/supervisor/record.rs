@@ -4,7 +4,9 @@ use model::gauge::Gauge;
 use model::id::RunId;
 use model::load::Kernel;
 use model::reading::Reading;
-use model::record::{Checksum, Event as Happening, EventKind, Health, Record, Sample, Start, Work};
+use model::record::{
+    Checksum, Event as Happening, EventKind, Health, MeterReading, Record, Sample, Start, Work,
+};
 use proto::convert::record_from_wire;
 use proto::v1;
 
@@ -12,6 +14,7 @@ use super::Supervisor;
 use super::status::LastWork;
 use crate::clock::monotonic_ns;
 use crate::hardware::Sensed;
+use crate::sensors::SupplyReading;
 use crate::worker::Slot;
 
 /// Samples that wait to become one batch.
@@ -190,6 +193,28 @@ impl Supervisor {
             _ => return,
         }
         self.spool(&[record]);
+    }
+
+    /// What the node's own supplies say, as a meter of the node.
+    pub(super) fn record_supply(&mut self, at_ns: u64, readings: &[SupplyReading]) {
+        let Some(run) = &self.run else { return };
+        if run.record_until_ns.is_some_and(|until_ns| at_ns > until_ns) {
+            return;
+        }
+        let time_ns = self.parts.clock.tell(at_ns);
+        let meter = |(point, value, unit): &SupplyReading| {
+            Record::Meter(MeterReading {
+                time_ns,
+                domain: self.parts.node.clone(),
+                point: (*point).to_owned(),
+                value: *value,
+                unit: (*unit).to_owned(),
+                quality: "good".to_owned(),
+                clock_error_ms: None,
+            })
+        };
+        let records: Vec<Record> = readings.iter().map(meter).collect();
+        self.spool(&records);
     }
 
     pub(super) fn record_sample(&mut self, device: u32, at_ns: u64, sensed: &Sensed) {

@@ -14,14 +14,17 @@ use crate::digest::ports::NodePorts;
 /// A port of the fabric whose link went away, in a run in which none may; and any port at all,
 /// which may be one that nothing of ours goes through.
 const DOWN: &str = "link_downed";
-const CARRIER: &str = "carrier_down_count";
+const CARRIER: [&str; 2] = ["carrier_down_count", "link_down_events_phy"];
 /// Bits that were wrong behind the error correction.
-const WRONG: [&str; 5] = [
+const WRONG: [&str; 8] = [
     "symbol_error",
     "port_rcv_errors",
     "local_link_integrity_errors",
     "rx_crc_errors",
     "rx_icrc_encapsulated",
+    "rx_crc_errors_phy",
+    "rx_symbol_err_phy",
+    "rx_pcs_symbol_err_phy",
 ];
 /// Fewer wrong ones an hour, or in all, are what a sound link may do (InfiniBand's bit error
 /// rate of 1e-12 behind the correction is a few an hour at 400 Gbit/s and part load; proposal).
@@ -74,7 +77,8 @@ fn lines(ports: &NodePorts, port: &str) -> Option<(Standing, Vec<String>)> {
         let count = ports.whole(port, counter);
         (count, format!("{counter} grew by {count} in {:.0} s of the run", hours * 3600.0))
     };
-    let down: Vec<_> = [DOWN, CARRIER].iter().map(told).filter(|(count, _)| *count > 0).collect();
+    let down: Vec<_> =
+        [DOWN].iter().chain(&CARRIER).map(told).filter(|(count, _)| *count > 0).collect();
     let many = |(count, _): &(u64, String)| {
         *count >= WRONG_LEAST && *count as f64 > WRONG_AN_HOUR_MOST * hours
     };

@@ -22,7 +22,7 @@ pub mod work;
 use std::collections::BTreeMap;
 
 use model::plan::{PhaseKind, Plan};
-use model::record::{Event, Record, Records};
+use model::record::{Event, MeterReading, Record, Records};
 use model::table::{MeterRow, PairRow};
 use model::{NodeName, RunFacts, SampleColumns};
 
@@ -51,8 +51,10 @@ pub struct Seen {
     /// By pair and phase.
     pub transfers: BTreeMap<(Pair, String), TransferEvidence>,
     pub collectives: BTreeMap<CollectiveKey, Ranks>,
-    /// Readings of the building, from tables and from agents.
+    /// Readings of the building, from tables and from the coordinator.
     pub meters: Meters,
+    /// What nodes say of their own supplies, by the node's name.
+    pub node_meters: Meters,
     /// What sensors said: rows of sample tables and samples of agents.
     pub telemetry: Telemetry,
     /// Rows of pair tables.
@@ -207,7 +209,12 @@ impl Digest {
                 let node = self.seen.nodes.entry(node.clone()).or_default();
                 node.streams.entry(whose).or_default().add_loss(loss);
             }
-            Record::Meter(reading) => self.seen.meters.add_reading(reading),
+            Record::Meter(reading) if node.0.is_empty() => self.seen.meters.add_reading(reading),
+            // An agent speaks of its own node, whatever domain it names.
+            Record::Meter(reading) => {
+                let own = MeterReading { domain: node.0.clone(), ..reading.clone() };
+                self.seen.node_meters.add_reading(&own);
+            }
             Record::Checksum(checksum) => self.seen.checksums.add(node, checksum),
             Record::Ports(counts) => {
                 let phase = self.phase(&counts.phase);
@@ -270,6 +277,7 @@ impl Seen {
             }
         }
         self.meters.merge(other.meters);
+        self.node_meters.merge(other.node_meters);
         self.pairs.merge(other.pairs);
         self.checksums.merge(other.checksums);
         self.ports.merge(other.ports);

@@ -11,6 +11,7 @@ mod ports;
 pub(crate) mod power;
 pub(crate) mod skew;
 pub(crate) mod stops;
+mod supplies;
 mod tables;
 mod thermal;
 
@@ -30,6 +31,7 @@ pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     lines.extend(ports::measured(case));
     lines.extend(skew::measured(case));
     lines.extend(stops::measured(case));
+    lines.extend(supplies::measured(case));
     lines.extend(tables::measured(case));
     lines.extend(thermal::measured(case));
     lines.extend(crate::meters::measured(case));

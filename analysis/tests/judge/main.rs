@@ -5,6 +5,7 @@ mod invariants;
 mod pairs;
 mod ports;
 mod scenario;
+mod supplies;
 mod vote;
 mod witnesses;
 

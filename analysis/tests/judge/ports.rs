@@ -32,6 +32,14 @@ fn flaky(report: &Report) -> Vec<&Finding> {
 }
 
 #[test]
+fn a_node_that_says_nothing_of_its_ports_is_told() {
+    let report = counting(&[], HOUR_NS);
+    let gap = report.not_measured.iter().find(|gap| gap.what == "port_counters").unwrap();
+    assert!(gap.why.ends_with("(2 of 3 nodes: n1, n3)"), "{gap:?}");
+    assert!(!gap.needed);
+}
+
+#[test]
 fn what_sound_links_count_is_told_and_accuses_nobody() {
     let sound = [
         ("mlx5_0/1", "np_cnp_sent", 90_000),

@@ -3,8 +3,8 @@
 use model::facts::{LossReason, NodeLoss, RunEnd};
 use model::finding::{Finding, FindingKind, Standing, Suspect};
 use model::plan::Requirement;
-use model::record::{EventKind, Loss, MeterReading, Record};
-use model::{Blame, Reading, Report, Severity, Verdict};
+use model::record::{EventKind, Loss, MeterReading, Record, Records};
+use model::{Blame, NodeName, Reading, Report, Severity, Verdict};
 
 use crate::judge;
 use crate::scenario::{self, Scenario, node};
@@ -477,7 +477,10 @@ fn a_good_meter_counts_and_a_suspect_one_does_not() {
                 quality: quality.to_owned(),
                 clock_error_ms: None,
             };
-            s.say(&node(0), Record::Meter(reading));
+            let said = s.batches[0].clone();
+            // The building speaks through the coordinator, which is no node.
+            let (node, records) = (NodeName(String::new()), vec![Record::Meter(reading)]);
+            s.batches.push(Records { node, records, ..said });
         });
         assert_eq!(report.verdict, verdict, "{quality}");
     }

@@ -16,8 +16,9 @@ const STEP_LEAST: u32 = 50;
 /// and the status after that is the first that holds nothing of the share before.
 const SETTLE_NS: i64 = 3_500_000_000;
 const MEASURE_NS: i64 = 4_000_000_000;
-/// Readings in that time, one a second, of which one may be missing.
-const READINGS_LEAST: u32 = 3;
+/// Readings in that time, one a second, of which one may be missing. Their middle counts: a host
+/// that was busy for a moment launches late, and a single low reading says nothing of the share.
+const READINGS_LEAST: usize = 3;
 /// Another share must draw so much more: a card that warms up draws a little more by itself.
 const BETTER: f64 = 1.005;
 /// The search ends after so many shares at the latest: about a minute.
@@ -32,8 +33,7 @@ pub(crate) struct MixTuner {
     tried: BTreeMap<u32, f64>,
     step: u32,
     since_ns: Option<i64>,
-    sum_w: f64,
-    readings: u32,
+    readings_w: Vec<f64>,
     /// The phase and how many nodes run it: what was measured in another is not comparable.
     setting: (usize, usize),
     done: bool,
@@ -47,8 +47,7 @@ impl Default for MixTuner {
             tried,
             step: STEP_FIRST,
             since_ns: None,
-            sum_w: 0.0,
-            readings: 0,
+            readings_w: Vec::new(),
             setting: (0, 0),
             done: false,
         }
@@ -94,16 +93,15 @@ impl MixTuner {
         if passed_ns < SETTLE_NS {
             return false;
         }
-        self.sum_w += watts;
-        self.readings += 1;
+        self.readings_w.push(watts);
         if passed_ns < SETTLE_NS + MEASURE_NS {
             return false;
         }
-        if self.readings < READINGS_LEAST {
+        if self.readings_w.len() < READINGS_LEAST {
             self.begin(Some(now_ns));
             return false;
         }
-        self.tried.insert(self.now, self.sum_w / f64::from(self.readings));
+        self.tried.insert(self.now, middle(&mut self.readings_w));
         let next = self.next();
         self.done = next.is_none();
         self.now = next.unwrap_or_else(|| self.best());
@@ -112,7 +110,8 @@ impl MixTuner {
     }
 
     fn begin(&mut self, since_ns: Option<i64>) {
-        (self.since_ns, self.sum_w, self.readings) = (since_ns, 0.0, 0);
+        self.since_ns = since_ns;
+        self.readings_w.clear();
     }
 
     /// The share that drew most; the usual one unless another is clearly better.
@@ -135,6 +134,13 @@ impl MixTuner {
         }
         None
     }
+}
+
+/// The median; of an even number the upper one of the middle two, because disturbances only lower
+/// what is drawn.
+fn middle(watts: &mut [f64]) -> f64 {
+    watts.sort_by(f64::total_cmp);
+    watts.get(watts.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -165,6 +171,23 @@ mod tests {
             let lost = power(peak) - power(share);
             assert!(lost < 0.02 * 600.0, "{peak}: {share} draws {lost:.1} W less");
             assert!(seconds <= 70 && trials <= TRIALS_MAX, "{seconds} s, {trials}");
+        }
+    }
+
+    #[test]
+    fn a_moment_in_which_the_host_was_busy_decides_nothing() {
+        for busy in 0..5 {
+            let mut tuner = MixTuner::default();
+            let mut second = 0;
+            let share = loop {
+                let drawn = 600.0 - (f64::from(tuner.share()) - 850.0).powi(2) / 2000.0;
+                let late = if second % 5 == busy { 0.8 } else { 1.0 };
+                if tuner.look(second * S, (0, 1), Some(drawn * late)) {
+                    break tuner.share();
+                }
+                second += 1;
+            };
+            assert!((800..=900).contains(&share), "{busy}: {share}");
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) trait Ear: Send + Sync + 'static {
 /// Asks until the task is dropped.
 pub(crate) async fn drive<M: Meter>(mut meter: M, place: Place, rhythm: Rhythm, ear: Arc<dyn Ear>) {
     let mut pace = Pace::new(rhythm.every);
-    let mut rows = Rows::default();
+    let mut rows = Rows::new(M::SPEAKS);
     let mut state = State::default();
     let mut next = Instant::now() + rhythm.offset;
     loop {

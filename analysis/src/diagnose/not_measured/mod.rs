@@ -9,6 +9,7 @@ mod drills;
 mod fabric;
 mod impossible;
 mod load;
+mod node;
 mod sensors;
 mod stops;
 mod tables;
@@ -95,6 +96,7 @@ fn of_agents(case: &Case) -> Vec<Gap> {
     gaps.extend(attendance::clocks(case));
     gaps.extend(stops::stops(case));
     gaps.extend(sensors::sensors(case));
+    gaps.extend(node::node(case));
     gaps.extend(fabric::data_plane(case));
     gaps.extend(fabric::collectives(case));
     gaps.extend(building::never_here(case));
