@@ -6,7 +6,7 @@
 mod csv_reader;
 mod csv_writer;
 mod follower;
-pub(crate) mod parquet_places;
+pub(crate) mod parquet_guard;
 mod parquet_reader;
 mod parquet_writer;
 mod staged_file;

@@ -54,7 +54,24 @@ fn addresses_that_can_not_be_served_are_refused() {
         let arguments = [["serve", "--state-dir", &state_dir].as_slice(), more].concat();
         bank.loadbank(&arguments).finish(SOON)
     };
-    let cases: [(&[&str], i32, &str); 4] = [
+    let rules = bank.write(
+        "interlocks.toml",
+        "schema = 1\n[[rule]]\nname = \"bms\"\nsource = \"heartbeat\"\nfrom = \"bsm\"\n\
+         action = \"stop_ramp\"\n",
+    );
+    let sources = bank.write(
+        "meters.toml",
+        "schema = 1\n[[source]]\nname = \"bms\"\nkind = \"modbus\"\nmap = \"map.toml\"\n\
+         [[source.target]]\naddress = \"127.0.0.1:1\"\ndomain = \"hall\"\n",
+    );
+    let _ = bank.write(
+        "map.toml",
+        "schema = 1\n[[point]]\npoint = \"power_kw\"\nregister = 1\ntype = \"u16\"\n",
+    );
+    let plain = "--insecure-loopback";
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&[plain, "--interlocks", &rules], 2, "interlocks.toml:3: rule bms: no source \"bsm\""),
+        (&[plain, "--interlocks", &rules, "--meters", &sources], 2, "--meters has bms: write"),
         (&["--insecure-loopback", "--listen", &in_use], 4, "choose another port"),
         (&["--insecure-loopback", "--listen", "0.0.0.0:0"], 2, "not a loopback address"),
         (&["--listen", "127.0.0.1:0"], 2, "--insecure-loopback"),

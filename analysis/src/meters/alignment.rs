@@ -2,7 +2,8 @@
 //!
 //! Stamps of a building's meters are of clocks that nobody set together. The load is a code
 //! that all of them show: the shift at which a meter's kilowatts follow the watts of its nodes
-//! best is the distance of their clocks. Without a step in the load, or where it is followed
+//! best is the distance of their clocks. A meter without kilowatts, or whose kilowatts tell
+//! nothing, may have an energy counter that does. Without a step in the load, or where it is followed
 //! equally well at several shifts, the distance is not known, and no order of events is claimed.
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use model::site::DomainIx;
 use model::{Metric, NodeName};
 
 use super::Board;
-use crate::digest::meters::Trace;
+use super::course::Course;
 use crate::digest::telemetry::{CellKey, Telemetry};
 
 /// Shifts that are tried, to both sides, in seconds; and no more than a quarter of the trace, so
@@ -56,11 +57,15 @@ pub(super) fn alignments(
     let power = board.metered(model::site::Family::Power);
     power
         .filter_map(|(ix, domain)| {
-            let trace = board.power(domain)?;
+            let power = board.power(domain).map(Course::of_power);
+            let energy = board.energy(domain).and_then(Course::of_energy);
+            let courses = [power, energy];
+            courses.iter().flatten().next()?;
             let members = board.site.members(ix);
             let names = members.iter().map(|node| board.site.node(*node).name.as_str());
             let steps = together(&loads, names);
-            Some(Alignment { domain: ix, offset_s: offset(trace, &steps) })
+            let offset_s = courses.iter().flatten().find_map(|course| offset(course, &steps));
+            Some(Alignment { domain: ix, offset_s })
         })
         .collect()
 }
@@ -108,19 +113,19 @@ fn together<'a>(loads: &Loads, nodes: impl Iterator<Item = &'a str>) -> Vec<Step
     steps
 }
 
-fn offset(trace: &Trace, steps: &[Step]) -> Option<(f64, f64)> {
+fn offset(course: &Course, steps: &[Step]) -> Option<(f64, f64)> {
     let watts = || steps.iter().map(|step| step.watts);
     let (least, most) = (watts().fold(f64::MAX, f64::min), watts().fold(0.0, f64::max));
     if steps.len() < 2 || most - least < STEP_LEAST * most {
         return None;
     }
-    let width_s = trace.width_s();
-    let bins: Vec<(f64, f64)> = trace.bins_s().collect();
-    let reach_s = (trace.seconds() * SHIFT_SHARE).min(SHIFT_MOST_S);
+    let Course { points, width_s } = course;
+    let width_s = *width_s;
+    let reach_s = (course.seconds() * SHIFT_SHARE).min(SHIFT_MOST_S);
     let tried = (reach_s / width_s * SHIFTS_A_BIN).floor() as i64;
     let shifts = (-tried..=tried).map(|at| at as f64 * width_s / SHIFTS_A_BIN);
     let fits: Vec<(f64, f64)> =
-        shifts.filter_map(|shift| Some((shift, follows(&bins, steps, shift)?))).collect();
+        shifts.filter_map(|shift| Some((shift, follows(points, steps, shift)?))).collect();
     let best = fits.iter().map(|(_, fit)| *fit).fold(f64::NAN, f64::max);
     if best.is_nan() || best < FOLLOWS {
         return None;
@@ -161,6 +166,7 @@ fn follows(bins: &[(f64, f64)], steps: &[Step], shift_s: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::meters::Trace;
 
     /// 60 s at each of these levels.
     fn steps(watts: &[f64]) -> Vec<Step> {
@@ -173,7 +179,7 @@ mod tests {
     }
 
     /// A meter of these steps whose clock is ahead by so many seconds.
-    fn meter(steps: &[Step], ahead_s: f64) -> Trace {
+    fn meter(steps: &[Step], ahead_s: f64) -> Course {
         let mut trace = Trace::default();
         for second in 0..steps.len() * 60 {
             let step = &steps[second / 60];
@@ -181,7 +187,25 @@ mod tests {
             let at_ns = ((second as f64 + ahead_s) * 1e9) as i64;
             trace.add(at_ns, step.watts / 1000.0 + 1.0 + 0.1 * noise);
         }
-        trace
+        Course::of_power(&trace)
+    }
+
+    #[test]
+    fn an_energy_counter_tells_the_shift_too() {
+        let steps = steps(&[10e3, 60e3, 20e3, 60e3, 10e3, 40e3]);
+        for ahead_s in [0.0, 8.0, -17.0, 41.0] {
+            let (mut trace, mut kwh) = (Trace::default(), 5.0);
+            for second in 0..steps.len() * 60 {
+                kwh += steps[second / 60].watts / 3.6e6;
+                // Counts of 0.01 kWh.
+                let at_ns = ((second as f64 + ahead_s) * 1e9) as i64;
+                trace.add(at_ns, (kwh * 100.0_f64).floor() / 100.0);
+            }
+            let course = Course::of_energy(&trace).unwrap();
+            let (offset_s, error_s) = offset(&course, &steps).unwrap();
+            assert!((offset_s - ahead_s).abs() <= error_s, "{ahead_s}: {offset_s} ± {error_s}");
+            assert!(error_s < 10.0, "{ahead_s}: ± {error_s}");
+        }
     }
 
     #[test]

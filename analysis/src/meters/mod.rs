@@ -7,6 +7,7 @@
 
 mod alignment;
 mod cooling;
+mod course;
 mod lines;
 mod reconcile;
 mod shared;
@@ -86,6 +87,11 @@ impl<'a> Board<'a> {
     /// Total power of a domain.
     fn power(self, domain: &Domain) -> Option<&'a Trace> {
         self.meters.trace(&domain.id, Quantity::PowerKw, Line::Whole)
+    }
+
+    /// Energy counter of a domain.
+    fn energy(self, domain: &Domain) -> Option<&'a Trace> {
+        self.meters.trace(&domain.id, Quantity::EnergyKwh, Line::Whole)
     }
 
     fn power_of(self, ix: DomainIx) -> Option<&'a Trace> {

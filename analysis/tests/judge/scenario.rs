@@ -7,7 +7,8 @@ use model::collective::{CollectiveOp, Transport};
 use model::facts::{NodeFacts, RunEnd, RunFacts, StartFact};
 use model::plan::{Limits, Phase, PhaseKind, PhaseLoad, Plan, Requirement, Selector, Traffic};
 use model::record::{
-    CollectiveWindow, Event, EventKind, Latency, Record, Records, Sample, Start, Transfer, Work,
+    CollectiveWindow, Event, EventKind, Latency, PortCounts, Record, Records, Sample, Start,
+    Transfer, Work,
 };
 use model::{Absence, Kernel, LatencyHistogram, NodeName, Policy, Reading, RunId};
 
@@ -91,6 +92,8 @@ impl Scenario {
             ..RunFacts::default()
         };
         let mut batches = Vec::new();
+        let ports = vec!["eth0".to_owned(), "tcp".to_owned()];
+        let still = PortCounts { time_ns: START_NS, ports, ..PortCounts::default() };
         for index in 0..nodes {
             let devices = BTreeMap::from([(0, Some("test-cpu".to_owned()))]);
             let instance = format!("instance-{}", node(index));
@@ -117,6 +120,8 @@ impl Scenario {
                     records: phase_records(phase, index, nodes, begin),
                 });
             }
+            let last = batches.last_mut().expect("a plan has phases");
+            last.records.push(Record::Ports(still.clone()));
         }
         Self { plan, facts, policy: Policy::default(), batches }
     }

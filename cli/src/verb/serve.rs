@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::state_dir::default_state_dir;
+use anyhow::bail;
 use coordinator::pki::Authority;
 use coordinator::{Config, Coordinator, Meters, Permission, StartError};
+use model::interlock::{Interlocks, Watches};
 use proto::channel::check_plain_text;
 use proto::dial::Security;
 use tokio::net::TcpListener;
@@ -32,8 +34,10 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     if let Some(permit) = &options.permit {
         formats::permit::read(permit).map_err(Failure::usage)?;
     }
+    let meters = options.meters.as_deref().map(meters).transpose()?;
     if let Some(interlocks) = &options.interlocks {
-        formats::interlocks::read(interlocks).map_err(Failure::usage)?;
+        let interlocks = formats::interlocks::read(interlocks).map_err(Failure::usage)?;
+        heartbeats_can_come(&interlocks, meters.as_ref()).map_err(Failure::usage)?;
     }
     let defaults = Config::new(state_dir.clone());
     let config = Config {
@@ -44,7 +48,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         permission,
         interlocks: options.interlocks.clone(),
         sweep_hooks: options.sweep_hooks.clone(),
-        meters: options.meters.as_deref().map(meters).transpose()?,
+        meters,
         stop_file: options.stop_file.clone().unwrap_or(defaults.stop_file.clone()),
         ..defaults
     };
@@ -80,6 +84,32 @@ fn meters(path: &Path) -> Result<Meters, Failure> {
         return Ok(Meters::Table(path.to_owned()));
     }
     formats::sources::read(path).map(Meters::Sources).map_err(Failure::usage)
+}
+
+/// A rule that waits for the heartbeat of a source that does not exist would keep the heat away
+/// for ever, and nobody would see why before the first run.
+fn heartbeats_can_come(interlocks: &Interlocks, meters: Option<&Meters>) -> anyhow::Result<()> {
+    let sources: Vec<&str> = match meters {
+        Some(Meters::Sources(meters)) => meters.sources.iter().map(|s| s.name.as_str()).collect(),
+        Some(Meters::Table(_)) | None => Vec::new(),
+    };
+    for rule in &interlocks.rules {
+        let Watches::Heartbeat { from: Some(from), .. } = &rule.watches else { continue };
+        if !sources.contains(&from.as_str()) {
+            let known = match sources.as_slice() {
+                [] => "--meters names no document with sources".to_owned(),
+                known => format!("--meters has {}", known.join(", ")),
+            };
+            bail!(
+                "{}:{}: rule {}: no source \"{from}\" is read; {known}: write from = one of \
+                 them, or leave from out",
+                interlocks.file,
+                rule.line,
+                rule.name
+            );
+        }
+    }
+    Ok(())
 }
 
 fn not_started(error: StartError) -> Failure {

@@ -19,7 +19,7 @@ use super::columns::{columns_of, is_names};
 use super::duplicates::{DUPLICATE_ROWS_MAX, Duplicates};
 use super::facts::SampleFacts;
 use crate::table::{
-    Facts, Storage, TableReader, Wrong, match_columns, parquet_places, storage, unreadable_parquet,
+    Facts, Storage, TableReader, Wrong, match_columns, parquet_guard, storage, unreadable_parquet,
 };
 use crate::table_error::{TableError, TablePlace};
 
@@ -194,8 +194,8 @@ impl Groups {
         let handle = File::open(path).map_err(|error| unreadable(&error))?;
         // The types of Parquet itself are fewer than those of the library that wrote it.
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let found =
-            ArrowReaderMetadata::load(&handle, plain).map_err(|error| unreadable(&error))?;
+        let found = parquet_guard::open(|| ArrowReaderMetadata::load(&handle, plain))
+            .map_err(|error| unreadable(&error))?;
         let names: Vec<String> =
             found.schema().fields().iter().map(|field| field.name().clone()).collect();
         let known = match_columns::<SampleRow>(&name, &names, facts)?;
@@ -203,10 +203,11 @@ impl Groups {
         let wanted: Vec<usize> = (0..names.len()).filter(wanted).collect();
         let schema = Arc::new(with_keys(found.schema()));
         let options = ArrowReaderOptions::new().with_schema(schema);
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)
+        let read = Arc::clone(found.metadata());
+        let metadata = parquet_guard::open(|| ArrowReaderMetadata::try_new(read, options))
             .map_err(|error| unreadable(&error))?;
         let bytes = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
-        parquet_places::check(&name, bytes, metadata.metadata())?;
+        parquet_guard::check(&name, bytes, metadata.metadata())?;
         let left = 0..metadata.metadata().num_row_groups();
         Ok(Self { path: path.to_owned(), name, metadata, wanted, left, before: 0, reader: None })
     }
@@ -241,7 +242,7 @@ impl Groups {
                 let Some(group) = self.left.next() else { return Ok(None) };
                 self.reader = Some(self.reader_of(group)?);
             }
-            match self.reader.as_mut().and_then(parquet_places::next) {
+            match self.reader.as_mut().and_then(parquet_guard::next) {
                 None => self.reader = None,
                 Some(Ok(batch)) if batch.num_rows() == 0 => {}
                 Some(Ok(batch)) => {
@@ -260,12 +261,9 @@ impl Groups {
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), self.wanted.iter().copied());
-        builder
-            .with_projection(mask)
-            .with_row_groups(vec![group])
-            .with_batch_size(CHUNK_ROWS)
-            .build()
-            .map_err(|error| self.damaged(&error))
+        let builder = builder.with_projection(mask).with_row_groups(vec![group]);
+        let builder = builder.with_batch_size(CHUNK_ROWS);
+        parquet_guard::open(|| builder.build()).map_err(|error| self.damaged(&error))
     }
 
     fn wrong(&self, wrong: Wrong) -> TableError {

@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use super::{BATCH_ROWS, Column, Facts, Row, Slot, match_columns, parquet_places};
+use super::{BATCH_ROWS, Column, Facts, Row, Slot, match_columns, parquet_guard};
 use crate::instant;
 use crate::table_error::{TableError, TablePlace};
 
@@ -34,27 +34,24 @@ impl<R: Row> ParquetReader<R> {
         let handle = File::open(path).map_err(|error| unreadable(&error))?;
         // The types of Parquet itself are fewer than those of the library that wrote it.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(handle, options)
-            .map_err(|error| unreadable(&error))?;
+        let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(handle, options);
+        let builder = parquet_guard::open(open).map_err(|error| unreadable(&error))?;
         let bytes = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
-        parquet_places::check(&file, bytes, builder.metadata())?;
+        parquet_guard::check(&file, bytes, builder.metadata())?;
         let names: Vec<String> =
             builder.schema().fields().iter().map(|field| field.name().clone()).collect();
         let columns = match_columns::<R>(&file, &names, facts)?;
         let wanted = (0..names.len()).filter(|&position| columns[position].is_some());
         let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-        let reader = builder
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| unreadable(&error))?;
+        let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        let reader = parquet_guard::open(|| builder.build()).map_err(|error| unreadable(&error))?;
         Ok(Self { file, reader, row: PhantomData })
     }
 
     /// The next rows; none at the end.
     pub(super) fn batch(&mut self, facts: &mut Facts) -> Result<Vec<R>, TableError> {
         let batch = loop {
-            match parquet_places::next(&mut self.reader) {
+            match parquet_guard::next(&mut self.reader) {
                 None => return Ok(Vec::new()),
                 Some(Ok(batch)) if batch.num_rows() == 0 => {}
                 Some(Ok(batch)) => break batch,

@@ -15,7 +15,15 @@ pub(super) fn building(case: &Case) -> Vec<Gap> {
     let mut gaps = Vec::new();
     if case.seen.meters.is_empty() {
         let concerns = Concern::Requiring(Requirement::Meters);
-        gaps.push(Gap::new("meters", "no meter of the building was read", concerns));
+        let nodes = match case.seen.node_meters.is_empty() {
+            true => ", and no node tells its input",
+            false => "",
+        };
+        gaps.push(Gap::new(
+            "meters",
+            format!("no meter of the building was read{nodes}"),
+            concerns,
+        ));
     }
     if case.plan.least_rating_percent.is_some() {
         let why = "the plan asks for a share of each domain's rating; no rating was judged";

@@ -14,10 +14,8 @@ pub(super) fn node(case: &Case) -> Vec<Gap> {
     let counting = case.seen.ports.nodes().filter(|(_, ports)| cables(&ports.looked_at));
     let counted: BTreeSet<&str> = counting.map(|(node, _)| node.0.as_str()).collect();
     let metered = case.seen.node_meters.domains().map(|(id, _)| id.as_str()).collect();
-    let ports = "no error counter of a network port was read: a port that loses bits is not seen \
-                 by its own word";
-    let supply = "no sensor of the kernel says what the supplies draw (hwmon's power_meter or \
-                  PMBus): watts at the wall are known where the building or the BMC tells them";
+    let ports = "no port here tells its errors";
+    let supply = "hwmon has no power_meter or PMBus";
     let gap = |what: &str, why: &str, told: &BTreeSet<&str>| {
         let present = || case.facts.nodes.iter().filter(|(_, node)| node.joined);
         let silent = present().map(|(name, _)| name).filter(|name| !told.contains(name.0.as_str()));
@@ -30,5 +28,7 @@ pub(super) fn node(case: &Case) -> Vec<Gap> {
         Some(Gap::new(what, format!("{why} ({who})"), Concern::Nobody))
     };
     let ports = gap("port_counters", ports, &counted);
-    ports.into_iter().chain(gap("power_input", supply, &metered)).collect()
+    // Where no node tells it, that is said beside the building's meters.
+    let supply = gap("power_input", supply, &metered).filter(|_| !metered.is_empty());
+    ports.into_iter().chain(supply).collect()
 }

@@ -14,13 +14,15 @@ pub enum Quantity {
     DewPointC,
     /// Supply of the facility's water on the far side of a heat exchanger.
     PrimarySupplyC,
+    /// A counter, since whenever: only differences mean anything.
+    EnergyKwh,
     /// Anything but zero is an alarm.
     Alarm,
 }
 
 impl Quantity {
     /// Every quantity.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::PowerKw,
         Self::VoltageV,
         Self::CurrentA,
@@ -31,6 +33,7 @@ impl Quantity {
         Self::InletAirC,
         Self::DewPointC,
         Self::PrimarySupplyC,
+        Self::EnergyKwh,
         Self::Alarm,
     ];
 
@@ -48,6 +51,7 @@ impl Quantity {
             Self::InletAirC => "inlet_air_c",
             Self::DewPointC => "dew_point_c",
             Self::PrimarySupplyC => "primary_supply_c",
+            Self::EnergyKwh => "energy_kwh",
             Self::Alarm => "alarm",
         }
     }
@@ -64,6 +68,10 @@ impl Quantity {
             (Self::PowerKw, "w") | (Self::VoltageV, "mv") | (Self::CurrentA, "ma") => 1e-3,
             // Megawatts: no meter of a building speaks in milliwatts.
             (Self::PowerKw, "mw") | (Self::VoltageV, "kv") => 1e3,
+            (Self::EnergyKwh, "kwh") => 1.0,
+            (Self::EnergyKwh, "wh") => 1e-3,
+            (Self::EnergyKwh, "mwh") => 1e3,
+            (Self::EnergyKwh, "j") => 1.0 / 3.6e6,
             (Self::FlowLpm, "lpm" | "l/min") | (Self::DpKpa, "kpa") | (Self::Alarm, "1") => 1.0,
             (Self::FlowLpm, "l/s") => 60.0,
             (Self::FlowLpm, "m3/h") => 1000.0 / 60.0,

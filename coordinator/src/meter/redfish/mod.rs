@@ -21,6 +21,9 @@ use tree::{READINGS_MAX, Step, Tree};
 const REQUESTS_MAX: usize = 64;
 /// A tree that lost a part is walked anew, at most so often.
 const WALK_EVERY: Duration = Duration::from_secs(60);
+/// After so many rounds without a reading a device that answers says nothing: one round alone may
+/// have asked for the parts that have none.
+const BARREN_ROUNDS: u32 = 3;
 /// Where a walk begins when the address names no resource.
 const ROOT: &str = "/redfish/v1/";
 
@@ -35,6 +38,8 @@ pub(crate) struct Redfish {
     alarms: BTreeMap<String, Option<bool>>,
     /// What was said once and is not said each round.
     told: BTreeSet<String>,
+    /// Rounds in a row, since all of it was found, that brought no reading.
+    barren: u32,
 }
 
 impl Redfish {
@@ -49,6 +54,7 @@ impl Redfish {
             walked: Instant::now(),
             alarms: BTreeMap::new(),
             told: BTreeSet::new(),
+            barren: 0,
         })
     }
 
@@ -178,6 +184,12 @@ impl Meter for Redfish {
             return Err(MeterError::Nonsense(what.to_owned()));
         }
         self.alarm(&mut round);
+        let brought = !round.readings.is_empty() || !self.tree.is_walked();
+        self.barren = if brought { 0 } else { self.barren + 1 };
+        if self.barren >= BARREN_ROUNDS {
+            let what = "it answers, and none of its readings has a value";
+            return Err(MeterError::Nonsense(what.to_owned()));
+        }
         Ok(round)
     }
 }

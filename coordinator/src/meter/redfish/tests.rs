@@ -241,3 +241,22 @@ proptest! {
         drop(links(&resource, &Role::default(), true));
     }
 }
+
+#[tokio::test]
+async fn a_device_whose_values_have_gone_is_told() {
+    let path = "/redfish/v1/Chassis/1/EnvironmentMetrics";
+    let (double, mut meter) = playing(BMC, path, "").await;
+    assert_eq!(values(&meter.read().await.unwrap())["power_kw"], 9.85);
+    let mut tree: Value = serde_json::from_str(BMC).unwrap();
+    tree[path]["PowerWatts"]["Reading"] = Value::Null;
+    double.set_all(&tree);
+    // One round alone may have met the parts without a value.
+    for _ in 1..BARREN_ROUNDS {
+        assert_eq!(meter.read().await.unwrap().readings, []);
+    }
+    let nothing = "it answers, and none of its readings has a value".to_owned();
+    assert_eq!(meter.read().await, Err(MeterError::Nonsense(nothing.clone())));
+    assert_eq!(meter.read().await, Err(MeterError::Nonsense(nothing)));
+    double.set_all(&serde_json::from_str(BMC).unwrap());
+    assert_eq!(values(&meter.read().await.unwrap())["power_kw"], 9.85);
+}

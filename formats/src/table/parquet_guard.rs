@@ -1,5 +1,5 @@
-//! Where a Parquet file says that its columns lie. The library that reads them asserts that no
-//! place is negative; a file may say anything.
+//! What stands between a Parquet file that may say anything and the library that reads it: the
+//! library asserts that no place is negative, and panics on some damaged heads and pages.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,6 +7,17 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::unreadable_parquet;
 use crate::table_error::TableError;
+
+/// Opens a file, or what is needed to read it. A head on which the library panics is an error.
+///
+/// # Errors
+/// What the library says, or that it gave up.
+pub(crate) fn open<T, E: ToString>(open: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => opened.map_err(|error| error.to_string()),
+        Err(_) => Err("its head is damaged".to_owned()),
+    }
+}
 
 /// The next batch of a reader. The library panics on some pages of damaged files (a fuzzer found a
 /// division by zero): that ends the table with an error, and not the process.
@@ -74,6 +85,9 @@ mod tests {
         let zero = std::hint::black_box(0);
         let panics = std::iter::from_fn(move || Some(Ok::<i32, String>(1 / zero)));
         assert_eq!(next(panics), Some(Err("its pages are damaged".to_owned())));
+        let opens = || if zero == 0 { panic!("a head") } else { Ok::<i32, String>(zero) };
+        assert_eq!(open(opens), Err("its head is damaged".to_owned()));
+        assert_eq!(open(|| Err::<i32, _>("no magic")), Err("no magic".to_owned()));
         assert_eq!(next(std::iter::once(Ok::<i32, String>(7))), Some(Ok(7)));
         assert_eq!(next(std::iter::empty::<Result<i32, String>>()), None);
     }
