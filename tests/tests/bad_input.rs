@@ -66,7 +66,7 @@ fn addresses_that_can_not_be_served_are_refused() {
     );
     let _ = bank.write(
         "map.toml",
-        "schema = 1\n[[point]]\npoint = \"power_kw\"\nregister = 1\ntype = \"u16\"\n",
+        "schema = 1\n[[point]]\npoint = \"power_kw\"\nfc = 4\naddress = 1\ntype = \"u16\"\n",
     );
     let plain = "--insecure-loopback";
     let cases: [(&[&str], i32, &str); 6] = [

@@ -165,6 +165,10 @@ fn a_port_whose_link_goes_away_under_load_is_named_by_its_own_counter() {
     let say = |name: &str, count: u64| {
         std::fs::write(counters.join(name), format!("{count}\n")).unwrap();
     };
+    let board = root.join("sys/class/hwmon/hwmon0");
+    std::fs::create_dir_all(&board).unwrap();
+    std::fs::write(board.join("name"), "power_meter\n").unwrap();
+    std::fs::write(board.join("power1_average"), "6125000000\n").unwrap();
     say("link_downed", 4);
     say("symbol_error", 1000);
     bank.serve();
@@ -191,6 +195,8 @@ fn a_port_whose_link_goes_away_under_load_is_named_by_its_own_counter() {
         measured.iter().filter(|line| line["what"] == "port_link_downed").collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0]["phase"], "hold");
+    let input = measured.iter().find(|line| line["what"] == "power_input_kw_mean").unwrap();
+    assert_eq!((&input["where"]["id"], &input["value"]), (&"n1".into(), &6.125.into()));
     // What stood still, at whatever height, is no growth.
     assert!(!measured.iter().any(|line| line["what"] == "port_symbol_error"));
 }
