@@ -14,7 +14,7 @@ use crate::door::operator_of;
 use crate::evidence;
 use crate::hall::{Admission, Hall, SubmitError};
 use crate::store::StoreError;
-use crate::sweep::Sweep;
+use crate::sweep::{NotNow, Sweep};
 
 /// Distance of status messages to a watcher.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -150,7 +150,10 @@ impl OperatorService for OperatorDoor {
         request: Request<v1::SweepRequest>,
     ) -> Result<Response<v1::SweepReply>, Status> {
         let name = request.into_inner().name;
-        self.hall.sweep_now(&name).map_err(Status::failed_precondition)?;
+        self.hall.sweep_now(&name).map_err(|error| match error {
+            NotNow::Busy(why) => Status::failed_precondition(why),
+            NotNow::Wrong(why) => Status::invalid_argument(why),
+        })?;
         Ok(Response::new(v1::SweepReply { sweep: self.hall.sweep_entry(&name) }))
     }
 

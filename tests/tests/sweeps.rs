@@ -147,3 +147,79 @@ fn hooks_leave_nodes_out_and_the_one_after_always_runs() {
     assert_eq!(bank.verb(&["sweep", "rm", "nightly"]).code, Some(0));
     assert_eq!(listed(&bank), Value::Null);
 }
+
+/// A run that outlasts any window of a test.
+fn long(bank: &Bank) -> String {
+    bank.write("long.toml", &PLAN.replace("seconds = 5", "seconds = 600"))
+}
+
+fn wait_until_it_runs(bank: &Bank) -> String {
+    wait_until("the sweep's run to be told", Duration::from_secs(60), || {
+        std::thread::sleep(Duration::from_millis(200));
+        let last = listed(bank)["last"].clone();
+        last["run"].as_str().filter(|run| !run.is_empty()).map(str::to_owned)
+    })
+}
+
+#[test]
+fn a_run_is_ramped_down_when_its_window_ends() {
+    let bank = bank(&["n1"], &[]);
+    // The minute that is 15 to 75 seconds away.
+    let now = jiff::Timestamp::now();
+    let end = (now + jiff::SignedDuration::from_secs(75)).strftime("%H:%M").to_string();
+    let start = (now - jiff::SignedDuration::from_secs(60)).strftime("%H:%M").to_string();
+    let plan = long(&bank);
+    let window = format!("{start}-{end}");
+    let add = ["sweep", "add", "nightly", "--plan", &plan, "--at", "0 0 29 2 *", "--window"];
+    let added = bank.verb(&[add.as_slice(), &[&window]].concat());
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert_eq!(bank.verb(&["sweep", "run", "nightly"]).code, Some(0));
+    let last = wait_for_run(&bank, &Value::Null, Duration::from_secs(120));
+    assert_eq!(last["what"], "INTERRUPTED", "{last}");
+    let report = report(&bank, &last);
+    assert_eq!(report["exit_code"], 130, "{report}");
+    let seconds = report["run"]["seconds"].as_f64().unwrap();
+    assert!((5.0..100.0).contains(&seconds), "{seconds} s: {report}");
+    let outside = bank.verb(&["sweep", "run", "nightly"]);
+    assert_eq!(outside.code, Some(2), "{outside:?}");
+    assert!(outside.stderr.contains("outside of the window"), "{}", outside.stderr);
+}
+
+#[test]
+fn a_coordinator_that_died_in_a_sweep_owes_its_hook_and_heats_nothing_by_itself() {
+    let hooks = tempfile::tempdir().unwrap();
+    let path = hooks.path().join("undrain");
+    let said = hooks.path().join("said.txt").display().to_string();
+    let text = format!("#!/bin/sh\necho \"$1 $LOADBANK_RUN $LOADBANK_VERDICT\" >> {said}\n");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let serve = ["--sweep-hooks".to_owned(), hooks.path().display().to_string()];
+    let serve: Vec<&str> = serve.iter().map(String::as_str).collect();
+    let mut bank = bank(&["n1"], &serve);
+    let plan = long(&bank);
+    let added = bank.verb(&[
+        "sweep",
+        "add",
+        "nightly",
+        "--plan",
+        &plan,
+        "--at",
+        "0 0 29 2 *",
+        "--after",
+        "undrain",
+    ]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert_eq!(bank.verb(&["sweep", "run", "nightly"]).code, Some(0));
+    let run = wait_until_it_runs(&bank);
+    bank.coordinator().kill();
+    bank.serve_with(&serve);
+    let last = wait_for_run(&bank, &Value::Null, Duration::from_secs(60));
+    assert_eq!((last["run"].as_str(), said.is_empty()), (Some(run.as_str()), false));
+    let what = last["what"].as_str().unwrap();
+    assert!(what.starts_with("the coordinator ended in the middle of it"), "{last}");
+    let told = std::fs::read_to_string(said).unwrap();
+    assert_eq!(told, format!("nightly {run} NOT_JUDGED\n"));
+    // The run waits for a person; nothing brings its heat back, and no other sweep begins over it.
+    let row = bank.run_row(&run).unwrap();
+    assert_eq!(row["state"], "suspended", "{row}");
+}

@@ -40,6 +40,17 @@ pub(crate) enum Turn {
     Not(Outcome),
 }
 
+/// Why a sweep that a person wants now does not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotNow {
+    /// It could, later.
+    #[error("{0}")]
+    Busy(String),
+    /// What was asked for can't be.
+    #[error("{0}")]
+    Wrong(String),
+}
+
 impl Book {
     /// What an earlier process left. What was due meanwhile is found late, and missed.
     ///
@@ -152,13 +163,14 @@ impl Book {
     ///
     /// # Errors
     /// Why it may not begin.
-    pub(crate) fn begin_now(&mut self, name: &str, now: Timestamp) -> Result<Turn, String> {
+    pub(crate) fn begin_now(&mut self, name: &str, now: Timestamp) -> Result<Turn, NotNow> {
+        let entry = self.entries.get(name).ok_or_else(|| NotNow::Wrong(self.unknown(name)))?;
         if let Some(other) = &self.running {
-            return Err(format!("the sweep {other} runs just now"));
+            return Err(NotNow::Busy(format!("the sweep {other} runs just now")));
         }
-        let entry = self.entries.get(name).ok_or_else(|| self.unknown(name))?;
         if let Some(why) = entry.schedule.outside(now) {
-            return Err(why);
+            let mend = "wait for it, or add the sweep again with another --window";
+            return Err(NotNow::Wrong(format!("sweep {name}: {why}: {mend}")));
         }
         self.running = Some(name.to_owned());
         let (sweep, ends) = (Box::new(entry.sweep.clone()), entry.schedule.ends(now));
@@ -225,7 +237,8 @@ mod tests {
         let turns = book.look(at("2026-11-20T02:30:00Z"), None);
         assert!(matches!(&turns[0], Turn::Begin { sweep, .. } if sweep.name == "a"), "{turns:?}");
         assert!(matches!(&turns[1], Turn::Not(o) if o.what == "skipped: the sweep a runs"));
-        assert_eq!(book.begin_now("b", midnight).unwrap_err(), "the sweep a runs just now");
+        let busy = NotNow::Busy("the sweep a runs just now".to_owned());
+        assert_eq!(book.begin_now("b", midnight).unwrap_err(), busy);
         assert!(book.remove("a").unwrap_err().contains("runs just now"));
         let over = Outcome { sweep: "a".into(), due_ns: 0, run: "r".into(), what: "READY".into() };
         book.end(over.clone());
@@ -252,6 +265,7 @@ mod tests {
         assert!(book.add(odd, now).unwrap_err().contains("no window"));
         assert!(book.remove("x").unwrap_err().contains("none was added"));
         book.add(sweep("a", "0 0 * * *"), now).unwrap();
-        assert!(book.begin_now("x", now).unwrap_err().contains("there are a"));
+        let unknown = book.begin_now("x", now).unwrap_err();
+        assert!(matches!(&unknown, NotNow::Wrong(why) if why.contains("there are a")));
     }
 }

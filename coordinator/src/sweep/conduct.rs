@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::facts::Baseline;
 
-use super::book::Turn;
+use super::book::{NotNow, Turn};
 use super::{Outcome, Sweep, baseline, hook};
 use crate::evidence::{parse_documents, report_of};
 use crate::hall::{Admission, Hall};
@@ -39,9 +39,10 @@ impl Hall {
     ///
     /// # Errors
     /// Why it may not begin.
-    pub(crate) fn sweep_now(&self, name: &str) -> Result<(), String> {
+    pub(crate) fn sweep_now(&self, name: &str) -> Result<(), NotNow> {
         if let Some(run) = self.active_run() {
-            return Err(format!("run {run} is active: wait for it, or `loadbank stop {run}`"));
+            let why = format!("run {run} is active: wait for it, or `loadbank stop {run}`");
+            return Err(NotNow::Busy(why));
         }
         // A statement of its own: the book is not held while the sweep begins.
         let turn = self.sweeps().begin_now(name, Timestamp::now())?;

@@ -14,7 +14,7 @@ mod window;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use baseline::Measures;
-pub(crate) use book::{Book, Entry};
+pub(crate) use book::{Book, Entry, NotNow};
 pub(crate) use hook::place as hook_place;
 
 /// A sweep as it was added: documents by their text, so that files that change later change
