@@ -190,6 +190,12 @@ impl Hall {
             std::thread::sleep(Duration::from_millis(500));
         }
         let _ = self.bank.verb(&["stop"]);
+        // It may have died after it booked the trip: then a person ends that, too.
+        self.says(FINE_C);
+        std::thread::sleep(Duration::from_millis(300));
+        let resumed = self.bank.verb(&["resume", "--interlock", "supply"]);
+        let nothing = resumed.stderr.contains("has not tripped");
+        assert!(resumed.code == Some(0) || nothing, "{resumed:?}");
     }
 }
 
