@@ -20,9 +20,9 @@ pub(super) fn punch_list(report: &Report) -> Markup {
                     tbody {
                         @for finding in &report.findings {
                             tr {
-                                th scope="row" { (finding.id) } td { (words::grade(finding)) }
+                                th scope="row" class="name" { (finding.id) } td class="name" { (words::grade(finding)) }
                                 td { (finding.kind.word()) " " (words::name(&finding.suspect)) }
-                                td { (words::hands(finding)) } td { (finding.action) } td {} td {}
+                                td class="name" { (words::hands(finding)) } td { (finding.action) } td {} td {}
                             }
                         }
                     }

@@ -42,27 +42,31 @@ pub fn render(dossier: &Dossier) -> serde_json::Result<String> {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                @if !warnings.is_empty() {
-                    // Fixed: printed on every page.
-                    div class="flag" role="note" { (warnings.join(" \u{b7} ")) }
-                }
-                main {
-                    (opening::verdict(report))
-                    (opening::identity(dossier))
-                    (opening::findings(report))
-                    (floor::map(dossier))
-                    (charts::power_and_temperature(dossier))
-                    (spread::distributions(dossier))
-                    (fabric::matrix(dossier))
-                    (fabric::latencies(dossier))
-                    (tables::gates(report))
-                    (tables::releases(dossier))
-                    (tables::design_load(dossier))
-                    (tables::meters(dossier))
-                    (close::punch_list(report))
-                    (close::residual(report))
-                    (close::signatures())
-                    (close::evidence(report, &hash))
+                // The head of a table is what every browser prints on each page.
+                table class="sheet" role="presentation" {
+                    @if !warnings.is_empty() {
+                        thead { tr { td {
+                            div class="flag" role="note" { (warnings.join(" \u{b7} ")) }
+                        } } }
+                    }
+                    tbody { tr { td { main {
+                            (opening::verdict(report))
+                            (opening::identity(dossier))
+                            (opening::findings(report))
+                            (floor::map(dossier))
+                            (charts::power_and_temperature(dossier))
+                            (spread::distributions(dossier))
+                            (fabric::matrix(dossier))
+                            (fabric::latencies(dossier))
+                            (tables::gates(report))
+                            (tables::releases(dossier))
+                            (tables::design_load(dossier))
+                            (tables::meters(dossier))
+                            (close::punch_list(report))
+                            (close::residual(report))
+                            (close::signatures())
+                            (close::evidence(report, &hash))
+                    } } } }
                 }
             }
         }

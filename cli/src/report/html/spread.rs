@@ -15,6 +15,8 @@ const SHOWN: usize = 40;
 /// Height of one domain's line, and room for its name.
 const LINE: f64 = 22.0;
 const NAMES: f64 = 170.0;
+/// Room for how many devices there are, behind the widest box.
+const COUNTS: f64 = 70.0;
 
 /// Values by node.
 type Values = Vec<(String, f64)>;
@@ -61,7 +63,7 @@ fn of(title: &str, values: &[(String, f64)], dossier: &Dossier, family: Family) 
     let groups = grouped(values, dossier.site.as_ref(), family);
     let shown = groups.len().min(SHOWN);
     let height = LINE * shown as f64 + 40.0;
-    let x = Scale::new(span, (NAMES, WIDTH - RIGHT - 30.0));
+    let x = Scale::new(span, (NAMES, WIDTH - RIGHT - COUNTS));
     html! {
         figure style="margin:0" {
             figcaption {

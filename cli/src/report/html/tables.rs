@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use analysis::digest::meters::{BINS_MAX, Line, Quantity};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use model::report::{GateOutcome, Report};
 use model::site::{DomainIx, Family, NodeIx};
 use model::{Metric, Site};
@@ -40,8 +40,10 @@ pub(super) fn gates(report: &Report) -> Markup {
                                 GateOutcome::NotEvaluated => "open",
                             };
                             tr {
-                                td { (check) } td { (name) } td class=(class) { (outcome) }
-                                td class="n" { (worst) } td class="n" { (limit) } td { (at) }
+                                td { (check) }
+                                td class="name" { @for part in name.split_inclusive('_') { (part) (PreEscaped("<wbr/>")) } }
+                                td class=(class) { (outcome) }
+                                td class="q" { (worst) } td class="q" { (limit) } td { (at) }
                                 td { (gate.source.as_deref().unwrap_or("not given")) }
                             }
                         }
@@ -164,6 +166,20 @@ fn held(means: &[f64], bin_s: u64) -> Option<(f64, u64)> {
     Some((most, bins * bin_s))
 }
 
+/// A meter's clock minus ours, as the load tells it.
+fn clock(report: &Report, domain: &str) -> Markup {
+    let told = |what: &str| {
+        let mut lines = report.measured.iter();
+        lines.find(|line| line.what == what && line.at.id == domain).map(|line| line.value)
+    };
+    html! {
+        @match (told("meter_offset_s"), told("meter_offset_error_s")) {
+            (Some(offset), Some(error)) => td { (format!("{offset:+.1} s \u{b1} {error:.1} s")) },
+            _ => td class="open" { "not measured" },
+        }
+    }
+}
+
 pub(super) fn meters(dossier: &Dossier) -> Markup {
     let meters = dossier.evidence.as_ref().map(|evidence| &evidence.seen.meters);
     html! {
@@ -173,7 +189,7 @@ pub(super) fn meters(dossier: &Dossier) -> Markup {
                 None => p class="open" { "Not measured: no meter of the building was read." },
                 Some(meters) => {
                     table {
-                        caption { "Calibration and the offset of a meter's clock are not part of the record: fill in by hand" }
+                        caption { "Calibration is not part of the record: fill in by hand. A power meter's clock is held against the load's own steps" }
                         thead { tr {
                             th scope="col" { "Domain" } th scope="col" { "Point" } th scope="col" class="n" { "Readings" }
                             th scope="col" class="n" { "Seconds" } th scope="col" class="n" { "Mean" }
@@ -186,7 +202,7 @@ pub(super) fn meters(dossier: &Dossier) -> Markup {
                                         th scope="row" { (domain) } td { (point.word()) } td class="n" { (trace.count()) }
                                         td class="n" { (number(trace.seconds())) }
                                         td class="n" { (trace.mean().map_or("not measured".to_owned(), number)) }
-                                        td class="open" { "not known" } td class="open" { "not measured" }
+                                        td class="open" { "not known" } (clock(&dossier.report, domain))
                                     }
                                 }
                             }
