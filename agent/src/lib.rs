@@ -12,6 +12,7 @@ pub mod hardware;
 mod join;
 pub mod lease;
 mod main_loop;
+mod metrics;
 pub mod node_facts;
 mod node_watch;
 mod nvml;

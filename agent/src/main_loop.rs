@@ -10,6 +10,7 @@ use model::id::AgentInstance;
 use model::reading::Absence;
 use proto::convert::absence_to_wire;
 use proto::dial::{Dialer, Security};
+use proto::metrics::check_address;
 use proto::tls::Role;
 use proto::v1;
 use tokio::sync::{Notify, mpsc, watch};
@@ -19,6 +20,7 @@ use crate::fabric::nccl::library::version_text;
 use crate::hardware::cpu::CpuHardware;
 use crate::hardware::node::{DeviceChoice, NodeHardware};
 use crate::hardware::{Device, Hardware, Sensed};
+use crate::metrics::Board;
 use crate::node_facts::{NodeFacts, parse_core_list};
 use crate::node_watch::NodeWatch;
 use crate::nvml::{self, Gpus};
@@ -95,6 +97,11 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     start_samplers(gpus, &hardware, &devices, &sampling, &hear)?;
     let surroundings = Surroundings::watch(Path::new("/"));
     let node_watch = NodeWatch::start(&root, &hear);
+    let board = Board::default();
+    if let Some(address) = options.metrics {
+        check_address(address, options.metrics_open).map_err(anyhow::Error::msg)?;
+        crate::metrics::serve(address, &node, board.clone())?;
+    }
     tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
     let parts = Parts {
         node,
@@ -104,6 +111,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         refusals,
         surroundings,
         node_watch,
+        board,
         clock,
         spooler,
         outbox,

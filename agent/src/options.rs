@@ -1,7 +1,7 @@
 //! The agent's command line.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +55,12 @@ pub struct AgentOptions {
     /// Address on which peers reach this node [default: its own one on the connection to the coordinator].
     #[arg(long, value_name = "IP")]
     pub data_address: Option<IpAddr>,
+    /// Metrics for Prometheus by plain HTTP on this address, /metrics; loopback unless --metrics-open.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Metrics on any address: whoever reaches it reads names, power and temperatures.
+    #[arg(long, requires = "metrics")]
+    pub metrics_open: bool,
     /// Plain text, for one machine only: the coordinator must have a loopback address.
     #[arg(long)]
     pub insecure_loopback: bool,

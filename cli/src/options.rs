@@ -1,5 +1,6 @@
 //! The command line: what an operator types.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -305,6 +306,12 @@ pub struct ServeOptions {
     /// Nothing heats while this file is there [default: STOP in the state directory]
     #[arg(long, value_name = "PATH")]
     pub stop_file: Option<PathBuf>,
+    /// Metrics for Prometheus by plain HTTP on this address, /metrics; loopback unless --metrics-open
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Metrics on any address: whoever reaches it reads names, power and temperatures
+    #[arg(long, requires = "metrics")]
+    pub metrics_open: bool,
     /// One JSON document on standard output once it serves
     #[arg(long)]
     pub json: bool,

@@ -11,6 +11,7 @@ mod hall;
 mod interlock;
 mod meter;
 mod meter_gaps;
+mod metrics;
 mod operator;
 mod permit;
 pub mod pki;
@@ -186,6 +187,13 @@ impl Coordinator {
             .serve_with_incoming(door::open(listener, guard, refusals));
         tokio::spawn(serve);
         Ok(())
+    }
+
+    /// Answers `GET /metrics` on a listener of its own, for as long as the process lives: plain text,
+    /// nothing to change.
+    pub fn open_metrics(&self, listener: TcpListener) {
+        let hall = self.hall.clone();
+        tokio::spawn(proto::metrics::serve(listener, move || metrics::families(&hall)));
     }
 
     /// Stops the active run (or the named one); its id, when there was one to stop.

@@ -1,9 +1,10 @@
 //! The wire: `loadbank.v1`, its generated code, the one door between wire and model
-//! ([`convert`]), the way to a coordinator ([`dial`], [`tls`]), and the channel settings that both ends must agree on. Decides nothing.
+//! ([`convert`]), the way to a coordinator ([`dial`], [`tls`]), what collectors read ([`metrics`]), and the channel settings that both ends must agree on. Decides nothing.
 
 pub mod channel;
 pub mod convert;
 pub mod dial;
+pub mod metrics;
 pub mod tls;
 
 /// Generated from `loadbank/v1/*.proto`.

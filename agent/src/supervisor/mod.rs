@@ -35,6 +35,7 @@ use crate::clock::{AgentClock, monotonic_ns};
 use crate::guard::{self, Guard};
 use crate::hardware::{Device, Sensed};
 use crate::lease::{self, Lease, LeaseKey};
+use crate::metrics::Board;
 use crate::node_watch::NodeWatch;
 use crate::sampler::Sampling;
 use crate::spooler::Spooler;
@@ -67,6 +68,8 @@ pub(crate) struct Parts {
     pub surroundings: Arc<Surroundings>,
     /// Counters of the network ports are read while this is asked to.
     pub node_watch: Arc<NodeWatch>,
+    /// Where the last status is left for collectors of metrics.
+    pub board: Board,
     pub clock: AgentClock,
     pub(crate) spooler: Spooler,
     /// Messages to the coordinator; dropped while there is no session.

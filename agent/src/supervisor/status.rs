@@ -71,6 +71,9 @@ impl Supervisor {
             no_rise: self.run.as_ref().is_some_and(|run| run.ceiling.holds()),
             mix_per_mille: self.run.as_ref().and_then(|run| run.mix_per_mille).unwrap_or(0),
         };
+        if let Ok(mut board) = self.parts.board.try_lock() {
+            *board = Some((self.parts.clock.tell(now_ns), status.clone()));
+        }
         self.say(v1::agent_message::Kind::Status(status));
     }
 

@@ -29,6 +29,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let security = Security::asked(options.tls_dir.as_deref(), options.insecure_loopback)
         .map_err(Failure::usage)?;
     let listener = listen(&options.listen, &security).await?;
+    let metrics = listen_for_metrics(&options).await?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
     let permission = options.permit.clone().map_or(Permission::SmallLoad, Permission::File);
     if let Some(permit) = &options.permit {
@@ -54,6 +55,13 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     };
     let stop_file = config.stop_file.display().to_string();
     let coordinator = Coordinator::start(config, listener).map_err(not_started)?;
+    if let Some(metrics) = metrics {
+        eprintln!(
+            "metrics on http://{}/metrics",
+            metrics.local_addr().map_err(Failure::infrastructure)?
+        );
+        coordinator.open_metrics(metrics);
+    }
     let joining = open_joining(&coordinator, &options, &security).await?;
     eprintln!("serving on {}, state in {}", coordinator.address, state_dir.display());
     eprintln!("stop button: touch {stop_file}");
@@ -75,6 +83,15 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     wait_for_signal().await;
     leave(coordinator).await;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn listen_for_metrics(options: &ServeOptions) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = options.metrics else { return Ok(None) };
+    proto::metrics::check_address(address, options.metrics_open).map_err(Failure::usage)?;
+    let listener = TcpListener::bind(address).await;
+    listener
+        .map(Some)
+        .map_err(|error| Failure::infrastructure(format!("--metrics {address}: {error}")))
 }
 
 /// A document of sources, or a table that is followed.

@@ -31,6 +31,11 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Rules that tripped and that nobody resumed.
+    pub(crate) fn tripped(&self) -> impl Iterator<Item = &str> {
+        self.latched.iter().map(|latch| latch.rule.as_str())
+    }
+
     /// What an earlier process left.
     pub(super) fn with(latched: Vec<Latch>) -> Self {
         Self { meters: BTreeMap::new(), latched }
