@@ -59,10 +59,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         .or(facts.host_name.clone().value())
         .context("this host has no name: give one with --node")?;
     let cores = cores_of(options, &facts)?;
-    let worker_line = WorkerCommandLine {
-        program: std::env::current_exe().context("this program can't find itself")?,
-        before: before.0.into_iter().chain(["worker".into()]).collect(),
-    };
+    let worker_line = worker_line(before)?;
     let Equipment { gpus, refusals, hardware, missing } =
         find(options, &root, &cores, &worker_line);
     let devices = hardware.devices();
@@ -97,11 +94,7 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
     start_samplers(gpus, &hardware, &devices, &sampling, &hear)?;
     let surroundings = Surroundings::watch(Path::new("/"));
     let node_watch = NodeWatch::start(&root, &hear);
-    let board = Board::default();
-    if let Some(address) = options.metrics {
-        check_address(address, options.metrics_open).map_err(anyhow::Error::msg)?;
-        crate::metrics::serve(address, &node, board.clone())?;
-    }
+    let board = board(options, &node)?;
     tracing::info!(%node, %instance, cores = cores.len(), "agent idle, waiting for a lease");
     let parts = Parts {
         node,
@@ -128,6 +121,24 @@ fn run_supervisor(options: &AgentOptions, before: SelfArguments) -> anyhow::Resu
         Ok(outcome) => outcome,
         Err(_) => bail!("the session's thread panicked"),
     }
+}
+
+/// How this program starts its own workers.
+fn worker_line(before: SelfArguments) -> anyhow::Result<WorkerCommandLine> {
+    Ok(WorkerCommandLine {
+        program: std::env::current_exe().context("this program can't find itself")?,
+        before: before.0.into_iter().chain(["worker".into()]).collect(),
+    })
+}
+
+/// Where the last status is left, and read by collectors where that is asked for.
+fn board(options: &AgentOptions, node: &str) -> anyhow::Result<Board> {
+    let board = Board::default();
+    if let Some(address) = options.metrics {
+        check_address(address, options.metrics_open).map_err(anyhow::Error::msg)?;
+        crate::metrics::serve(address, node, board.clone())?;
+    }
+    Ok(board)
 }
 
 /// The logical cores that this agent may use.

@@ -242,13 +242,7 @@ fn add_entry(
         }
         JournalEntry::StopAsked { drop, .. } => facts.end = RunEnd::Stopped { now: *drop },
         JournalEntry::Suspended { .. } => facts.end = RunEnd::Suspended,
-        JournalEntry::Resumed { .. } => {
-            facts.end = RunEnd::Running;
-            let completed = &facts.phases_completed;
-            for mark in facts.marks.iter_mut().filter(|mark| !completed.contains(&mark.phase)) {
-                mark.cut = true;
-            }
-        }
+        JournalEntry::Resumed { .. } => begin_anew(facts),
         JournalEntry::Ended { how, why } => {
             facts.ended_unix_ns = Some(time_ns);
             facts.end = run_end(how, why, &facts.end);
@@ -278,6 +272,16 @@ fn add_entry(
         | JournalEntry::Expanded { .. }
         | JournalEntry::LimitTripped { .. }
         | JournalEntry::Clock { .. } => {}
+    }
+}
+
+/// A person resumed the run: the phase that was cut begins anew, and what was marked in it counts
+/// no more.
+fn begin_anew(facts: &mut RunFacts) {
+    facts.end = RunEnd::Running;
+    let completed = &facts.phases_completed;
+    for mark in facts.marks.iter_mut().filter(|mark| !completed.contains(&mark.phase)) {
+        mark.cut = true;
     }
 }
 
