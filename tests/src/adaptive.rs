@@ -60,7 +60,6 @@ pub fn trial(shape: &Shape, fault: Fault, paths: Paths, seed: u64) -> Outcome {
     let mut step = adaptive::step(&site, &pairs, &terms);
     let (mut rounds, mut transfers) = (0, 0);
     while !step.next.is_empty() {
-        if std::env::var_os("CALIBRATE_VERBOSE").is_some() { eprintln!("round {rounds}: sound {:.4} unexplained {} accused {:?}", step.rest_sound, step.unexplained, step.accused.len()); }
         let sent = transfers_of(&site, &step);
         transfers += sent.len();
         pairs.add(&run.sent(rounds as usize, &sent));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::map::{Element, Map};
 use super::Terms;
-use super::proof::Proof;
+use super::proof::{Outcome, Proof};
 
 /// Probability, before any test, that some part is bad; spread evenly.
 const PRIOR: f64 = 0.5;
@@ -12,8 +12,10 @@ const PRIOR: f64 = 0.5;
 const FALSE_SLOW: f64 = 1e-4;
 /// Probability that a bad part lets a test pass that crossed it: it flakes.
 const MISSED: f64 = 0.05;
+/// Collisions are held for no rarer than this: a few of them prove nothing.
+const EXCUSED_LEAST: f64 = 0.2;
 /// Posterior from which on a part that failed with different partners is named.
-const NAMED: f64 = 0.99;
+const NAMED: f64 = 0.999;
 /// Failures, and different partners in them, that a part is confirmed by.
 const PARTNERS_LEAST: usize = 2;
 /// Parts named at most: with more the fabric, not a part, is the matter.
@@ -90,10 +92,15 @@ impl Book {
         for at in 0..self.named.len() {
             let element = self.named[at].element;
             let through = |proof: &&Proof| proof.crossed.iter().any(|part| part.0 == element);
-            let failures = self.proofs.iter().filter(|proof| proof.is_slow).filter(through).count();
-            let all = self.proofs.iter().filter(through).count();
+            let failures = self
+                .proofs
+                .iter()
+                .filter(|proof| proof.outcome == Outcome::Failed)
+                .filter(through)
+                .count();
+            let passed = self.proofs.iter().filter(|proof| proof.outcome == Outcome::Passed);
             self.named[at].failures = failures as u32;
-            self.named[at].passes = (all - failures) as u32;
+            self.named[at].passes = passed.filter(through).count() as u32;
         }
     }
 
@@ -109,15 +116,18 @@ impl Book {
             .map(|part| (*part, prior(*part).ln()))
             .collect();
         for proof in &self.proofs {
-            if proof.is_slow && is_explained(proof, &accused) {
+            if proof.outcome != Outcome::Passed && is_explained(proof, &accused) {
                 continue;
             }
             for (part, chance) in &proof.crossed {
                 let shown = chance * (1.0 - MISSED);
-                let by = if proof.is_slow {
-                    (shown.max(FALSE_SLOW) / FALSE_SLOW).ln()
-                } else {
-                    (1.0 - shown).ln()
+                let by = match proof.outcome {
+                    Outcome::Failed => (shown.max(FALSE_SLOW) / FALSE_SLOW).ln(),
+                    Outcome::Passed => (1.0 - shown).ln(),
+                    Outcome::Excused(often) => {
+                        let often = often.max(EXCUSED_LEAST);
+                        ((shown + (1.0 - shown) * often) / often).ln()
+                    }
                 };
                 odds.entry(*part).and_modify(|odds| *odds += by);
             }
@@ -146,7 +156,7 @@ impl Book {
     /// A card must be slow with nodes of two leaves or of its own; a cable or a leaf for two
     /// of its own nodes and with two other leaves.
     fn is_confirmed(&self, element: Element) -> bool {
-        let failed = self.proofs.iter().filter(|proof| proof.is_slow);
+        let failed = self.proofs.iter().filter(|proof| proof.outcome == Outcome::Failed);
         let failed = failed.filter(|proof| proof.crossed.iter().any(|part| part.0 == element));
         let ends: Vec<(usize, usize)> =
             failed.clone().flat_map(|proof| proof.ends.clone()).collect();
@@ -179,7 +189,10 @@ impl Book {
     /// Slow tests that no named part explains.
     pub(super) fn unexplained(&self) -> u32 {
         let accused: BTreeSet<Element> = self.named.iter().map(|named| named.element).collect();
-        let open = self.proofs.iter().filter(|p| p.is_slow && !is_explained(p, &accused));
+        let open = self
+            .proofs
+            .iter()
+            .filter(|p| p.outcome == Outcome::Failed && !is_explained(p, &accused));
         open.count() as u32
     }
 

@@ -4,7 +4,7 @@
 //! nobody gets more than it (Bertsekas and Gallager, Data Networks, 6.5). A flow for which no
 //! set of the round's flows could fill a sound link so was slowed by something else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::map::{Element, Map};
 use super::sharing::{self, SideFlows};
@@ -21,11 +21,23 @@ const EQUAL: f64 = 0.2;
 /// Rates below a quarter can't be told from their neighbours (1/5 from 1/6) by their number.
 const SHARERS_MOST: usize = 4;
 
+/// How a test came out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Outcome {
+    /// At full speed.
+    Passed,
+    /// Slow, and no collision explains it.
+    Failed,
+    /// Slow, as a collision may have made it; this share of the round's flows were. Sound
+    /// parts are as often in company of such flows as others, a bad part is more often.
+    Excused(f64),
+}
+
 /// A test that came out slow or not.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Proof {
     pub(super) round: u32,
-    pub(super) is_slow: bool,
+    pub(super) outcome: Outcome,
     /// What was tested, with the chance that the test shows a fault there: 1 for what the
     /// flow surely crossed, one in S for some uplink of a leaf with S.
     pub(super) crossed: Vec<(Element, f64)>,
@@ -83,27 +95,48 @@ fn round_proofs(map: &Map, round: u32, rides: &[Ride]) -> Vec<Proof> {
     for (at, ride) in rides.iter().enumerate() {
         if ride.rate >= SLOW_SHARE {
             let crossed = ride.elements.iter().map(|part| (*part, chance(map, *part))).collect();
-            proofs.push(Proof { round, is_slow: false, crossed, ends: vec![ride.ends] });
+            proofs.push(Proof { round, outcome: Outcome::Passed, crossed, ends: vec![ride.ends] });
         } else if !ride.elements.iter().any(|part| fills(*part, at, rides, &sharers)) {
             open.push(at);
         }
     }
+    let mut crowds: BTreeSet<usize> = BTreeSet::new();
     for (part, flows) in &sharers {
         if is_some_uplink(*part) && only_meet_here(*part, flows, rides, &sharers) {
             proofs.extend(uneven(map, round, (*part, flows), rides));
-            open.retain(|flow| !flows.contains(flow));
+            crowds.extend(flows);
         }
     }
+    open.retain(|flow| !crowds.contains(flow));
     proofs.extend(left_over(map, round, rides, &open));
+    proofs.extend(excused(round, rides, &crowds, &proofs));
     // A cable that several flows filled carried its speed, however little each got.
     for (part, flows) in sharers.iter().filter(|(part, _)| matches!(part, Element::Link(..))) {
         let sum: f64 = flows.iter().map(|flow| rides[*flow].rate).sum();
         if flows.len() > 1 && sum >= 1.0 - NEAR {
             let crossed = vec![(*part, 1.0)];
-            proofs.push(Proof { round, is_slow: false, crossed, ends: Vec::new() });
+            proofs.push(Proof { round, outcome: Outcome::Passed, crossed, ends: Vec::new() });
         }
     }
     proofs
+}
+
+/// Slow flows that no failure may be: they say a little of their cards. Not where a side's
+/// nodes were sent out together, who collide more than others do.
+fn excused(round: u32, rides: &[Ride], crowds: &BTreeSet<usize>, proofs: &[Proof]) -> Vec<Proof> {
+    let failures = proofs.iter().filter(|proof| proof.outcome == Outcome::Failed);
+    let failed: BTreeSet<(usize, usize)> =
+        failures.flat_map(|proof| proof.ends.iter().copied()).collect();
+    let alike = || rides.iter().enumerate().filter(|(at, _)| !crowds.contains(at));
+    let is_slow = |ride: &Ride| ride.rate < SLOW_SHARE && !failed.contains(&ride.ends);
+    let slow: Vec<&Ride> = alike().map(|(_, ride)| ride).filter(|ride| is_slow(ride)).collect();
+    let share = slow.len() as f64 / alike().count().max(1) as f64;
+    let is_card = |part: &&Element| matches!(part, Element::HostUp(..) | Element::HostDown(..));
+    let proof = |ride: &&Ride| {
+        let crossed = ride.elements.iter().filter(is_card).map(|part| (*part, 1.0)).collect();
+        Proof { round, outcome: Outcome::Excused(share), crossed, ends: vec![ride.ends] }
+    };
+    slow.iter().map(proof).collect()
 }
 
 /// Slow flows that no collision explains, wherever uplinks are unknown; and the uplinks that
@@ -118,7 +151,7 @@ fn left_over(map: &Map, round: u32, rides: &[Ride], open: &[usize]) -> Vec<Proof
     let shared = sharing::explain(&sides, |set| slowed_together(rides, set));
     let filled = shared.filled.iter().map(|side| Proof {
         round,
-        is_slow: false,
+        outcome: Outcome::Passed,
         crossed: vec![(*side, chance(map, *side))],
         ends: Vec::new(),
     });
@@ -136,7 +169,7 @@ fn left_over(map: &Map, round: u32, rides: &[Ride], open: &[usize]) -> Vec<Proof
         }
         let crossed = crossed.into_iter().map(|(part, share)| (part, share.min(1.0))).collect();
         let ends = group.iter().map(|flow| rides[*flow].ends).collect();
-        proofs.push(Proof { round, is_slow: true, crossed, ends });
+        proofs.push(Proof { round, outcome: Outcome::Failed, crossed, ends });
     }
     proofs
 }
@@ -221,7 +254,7 @@ fn uneven(map: &Map, round: u32, (here, flows): (Element, &[usize]), rides: &[Ri
         let others = set.iter().flat_map(|flow| &rides[*flow].elements).filter(|e| **e != here);
         crossed.extend(others.map(|part| (*part, share * chance(map, *part))));
         let ends = set.iter().map(|flow| rides[*flow].ends).collect();
-        proofs.push(Proof { round, is_slow: true, crossed, ends });
+        proofs.push(Proof { round, outcome: Outcome::Failed, crossed, ends });
     }
     proofs
 }

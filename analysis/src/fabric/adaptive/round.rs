@@ -17,9 +17,11 @@ const SPORT_FIRST: u16 = 49_152;
 const SPORTS: usize = 16_384;
 /// Flows out of and into each leaf while nothing is suspected and paths are unknown: more
 /// would collide so often that chance explains everything (docs/fabric-planning.md).
-const SCREEN_UNKNOWN: usize = 3;
+const SCREEN_UNKNOWN: usize = 2;
 /// A side of a leaf with less probability than this is not asked.
 const ASKED_LEAST: f64 = 0.02;
+/// The same while nothing failed that a collision does not explain.
+const ASKED_UNFAILED: f64 = 0.15;
 
 /// Share of all doubt that tuples of known paths must reach to make a round of their own.
 const PACKED_LEAST: f64 = 0.5;
@@ -73,10 +75,12 @@ pub(super) fn next(
         sendings: Vec::new(),
     };
     for leaves in pods(map, terms) {
-        let sides = sides(map, book, &leaves);
-        if book.unexplained() == 0 || sides.is_empty() {
+        let failed = book.unexplained() > 0;
+        let least = if failed { ASKED_LEAST } else { ASKED_UNFAILED };
+        let sides = sides(map, book, &leaves, least);
+        if sides.is_empty() {
             if !draft.pack(book, pairs, &leaves) {
-                draft.screen(&leaves, terms, asked as usize);
+                draft.screen(book, &leaves, terms);
             }
         } else {
             draft.repeat(book, pairs, &sides);
@@ -107,7 +111,7 @@ fn pods(map: &Map, terms: &Terms) -> Vec<Vec<Leaf>> {
 }
 
 /// Sides of these leaves by how much suspicion lies on them and their cards, the most first.
-fn sides(map: &Map, book: &Book, leaves: &[Leaf]) -> Vec<Side> {
+fn sides(map: &Map, book: &Book, leaves: &[Leaf], least: f64) -> Vec<Side> {
     let own: BTreeSet<DomainIx> = leaves.iter().map(|leaf| leaf.ix).collect();
     let mut weights: BTreeMap<Side, f64> = BTreeMap::new();
     for (part, share) in book.shares() {
@@ -124,7 +128,7 @@ fn sides(map: &Map, book: &Book, leaves: &[Leaf]) -> Vec<Side> {
         }
     }
     let mut sides: Vec<(Side, f64)> =
-        weights.into_iter().filter(|(_, weight)| *weight >= ASKED_LEAST).collect();
+        weights.into_iter().filter(|(_, weight)| *weight >= least).collect();
     sides.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     sides.into_iter().map(|(side, _)| side).collect()
 }
@@ -156,22 +160,41 @@ impl Draft<'_> {
     }
 
     /// Nothing is suspected: so many flows out of and into every leaf, in other company each
-    /// time. Over the rounds every node sends and hears as often.
-    fn screen(&mut self, leaves: &[Leaf], terms: &Terms, asked: usize) {
+    /// time, by the nodes that have most doubt left.
+    fn screen(&mut self, book: &Book, leaves: &[Leaf], terms: &Terms) {
         let most = leaves.iter().map(|leaf| leaf.nodes.len()).max().unwrap_or(0);
         let flows = if terms.paths_known { most } else { SCREEN_UNKNOWN.min(most) };
         let mut by: Vec<usize> = (1..leaves.len()).collect();
         self.lot.shuffle(&mut by);
+        let senders = leaves.iter().map(|leaf| self.doubted(book, leaf, terms, true));
+        let senders: Vec<Vec<NodeIx>> = senders.collect();
+        let hearers = leaves.iter().map(|leaf| self.doubted(book, leaf, terms, false));
+        let hearers: Vec<Vec<NodeIx>> = hearers.collect();
         for flow in 0..flows {
             for (at, from) in leaves.iter().enumerate() {
-                let to = &leaves[(at + by[flow % by.len()]) % leaves.len()];
-                let sender = from.nodes[(asked * flows + flow) % from.nodes.len()];
-                let hearer = to.nodes[(asked * flows + flow) % to.nodes.len()];
-                if !self.sends.contains(&sender) && !self.hears.contains(&hearer) {
-                    self.add((sender, from.ix), (hearer, to.ix));
+                let other = (at + by[flow % by.len()]) % leaves.len();
+                let (src, dst) = (senders[at].get(flow), hearers[other].get(flow));
+                if let (Some(src), Some(dst)) = (src, dst) {
+                    self.add((*src, from.ix), (*dst, leaves[other].ix));
                 }
             }
         }
+    }
+
+    /// The nodes of a leaf, those with the most doubt on their card first; equals by lot.
+    fn doubted(&mut self, book: &Book, leaf: &Leaf, terms: &Terms, out: bool) -> Vec<NodeIx> {
+        let mut nodes = leaf.nodes.clone();
+        self.lot.shuffle(&mut nodes);
+        let share = |node: &NodeIx| {
+            let card = self.map.card(*node, terms.rail.as_deref());
+            book.share(if out {
+                Element::HostUp(*node, card)
+            } else {
+                Element::HostDown(*node, card)
+            })
+        };
+        nodes.sort_by(|a, b| share(b).total_cmp(&share(a)));
+        nodes
     }
 
     /// Tuples whose paths are known, no two over one cable, those with the most doubt first:
