@@ -125,11 +125,11 @@ pub fn scale(pods: &[Vec<usize>], open: usize) -> Vec<Two> {
     let (open, size) = (pods.len(), pods.iter().map(Vec::len).min().unwrap_or(0));
     let mut sendings = Vec::new();
     for (pod, members) in pods.iter().enumerate() {
-        for seat in 0..size {
+        for (seat, &from) in members.iter().take(size).enumerate() {
             let class = seat % open;
             // The next seat whose number leaves the same remainder, round and round.
             let next = if seat + open < size { seat + open } else { class };
-            let (from, to) = (members[seat], pods[(pod + class) % open][next]);
+            let to = pods[(pod + class) % open][next];
             if from != to {
                 sendings.push((from, to));
             }
