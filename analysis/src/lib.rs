@@ -27,6 +27,7 @@ mod throttle;
 mod verdict;
 
 pub use digest::{Digest, Evidence, Overlap};
+pub use fabric::adaptive;
 
 use model::plan::Plan;
 use model::policy::Policy;

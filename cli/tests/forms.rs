@@ -253,6 +253,74 @@ fn a_published_reader_finds_the_reports_percentiles_in_the_log() {
     assert!(compared > 0, "percentiles of the report were compared");
 }
 
+/// What a second, independent reader says of every interval: HdrHistogram's own for Python
+/// (PyPI `hdrhistogram`). `None` where this machine has none.
+fn read_by_python(log: &std::path::Path) -> Option<Vec<serde_json::Value>> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/read_hlog.py");
+    let run = |arguments: &[&str]| std::process::Command::new("python3").args(arguments).output();
+    let has = run(&["-c", "import hdrh.log"]).is_ok_and(|done| done.status.success());
+    if !has {
+        let required = std::env::var("LOADBANK_REQUIRE").unwrap_or_default();
+        let missing = required.split(',').any(|word| word.trim() == "python-hdrhistogram");
+        assert!(!missing, "LOADBANK_REQUIRE asks for python-hdrhistogram");
+        println!("SKIPPED: python3 has no module hdrh (PyPI: hdrhistogram)");
+        return None;
+    }
+    let done = run(&[script, log.to_str().expect("a UTF-8 path")]).expect("python3 runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let lines = String::from_utf8(done.stdout).expect("UTF-8");
+    Some(lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect())
+}
+
+#[test]
+fn every_interval_has_the_runs_times_and_the_longest_of_its_pair() {
+    let dossier = dossier(&Scenario::healthy(3));
+    let evidence: &Evidence = dossier.evidence.as_ref().expect("it is at hand");
+    let text = written(&dossier, Format::Hlog);
+    let facts = &evidence.facts;
+    let end = facts.ended_unix_ns.expect("the run has ended");
+    let seconds = (end - facts.started_unix_ns) as f64 / 1e9;
+    let mut intervals = 0;
+    for entry in IntervalLogIterator::new(text.as_bytes()) {
+        let LogEntry::Interval(interval) = entry.expect("an entry") else { continue };
+        let started = interval.start_timestamp().as_secs_f64();
+        assert!((started - facts.started_unix_ns as f64 / 1e9).abs() < 0.002, "{started}");
+        assert!((interval.duration().as_secs_f64() - seconds).abs() < 0.002);
+        let tag = interval.tag().expect("a tag").as_str();
+        let (_, seen) = evidence
+            .seen
+            .latencies
+            .iter()
+            .find(|(key, _)| hlog::tag(key) == tag)
+            .expect("the tag of a pair or phase of the run");
+        let longest = seen.histogram.longest().expect("it has round trips").latency_ns as f64;
+        // In milliseconds, to three digits, as the upper edge of a bin of 1 %.
+        let off = interval.max() * 1e6 - longest;
+        assert!((-1_000.0..0.02 * longest + 1_000.0).contains(&off), "{tag}: {off}");
+        intervals += 1;
+    }
+    assert_eq!(intervals, evidence.seen.latencies.len());
+}
+
+#[test]
+fn a_second_published_reader_reads_the_same() {
+    let dossier = dossier(&Scenario::healthy(3));
+    let evidence: &Evidence = dossier.evidence.as_ref().expect("it is at hand");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.hlog");
+    std::fs::write(&path, written(&dossier, Format::Hlog)).expect("it can be written");
+    let Some(read) = read_by_python(&path) else { return };
+    assert_eq!(read.len(), evidence.seen.latencies.len());
+    for (key, seen) in &evidence.seen.latencies {
+        let tag = hlog::tag(key);
+        let line = read.iter().find(|line| line["tag"] == tag.as_str()).expect("its tag");
+        assert_eq!(line["count"], seen.histogram.count(), "{tag}");
+        let p99 = seen.histogram.counts().value_at_quantile(0.99);
+        assert_eq!(line["p99"], p99, "{tag}");
+        assert_eq!(line["max"], seen.histogram.counts().max(), "{tag}");
+    }
+}
+
 #[test]
 fn a_log_without_the_records_is_refused() {
     let bare = Dossier::from(slow().report);

@@ -6,6 +6,7 @@
 
 pub mod collective;
 pub mod course;
+pub mod coverage;
 pub mod experiment;
 pub mod facts;
 pub mod finding;
@@ -14,12 +15,14 @@ pub mod histogram;
 pub mod id;
 pub mod interlock;
 pub mod load;
+pub mod lot;
 pub mod permit;
 pub mod plan;
 pub mod policy;
 pub mod reading;
 pub mod record;
 pub mod report;
+pub mod rounds;
 pub mod sample_columns;
 pub mod site;
 pub mod table;

@@ -4,6 +4,7 @@
 //! Whatever it starts dies with it, grandchildren included. Every test heats this machine,
 //! so one test runs at a time, also across test binaries: [`Bank::new`] waits for its turn.
 
+pub mod adaptive;
 pub mod bank;
 mod binaries;
 pub mod building;

@@ -127,7 +127,7 @@ impl<'a> Map<'a> {
         self.site.domain(domain).kind == DomainKind::Leaf
     }
 
-    fn card(&self, node: NodeIx, name: Option<&str>) -> Option<u16> {
+    pub(super) fn card(&self, node: NodeIx, name: Option<&str>) -> Option<u16> {
         let nics = &self.site.node(node).nics;
         let position = match name {
             Some(name) => nics.iter().position(|nic| nic.name == name)?,

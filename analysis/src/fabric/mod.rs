@@ -5,6 +5,7 @@
 //! so much can carry so much. A lasting fault is confirmed where both agree.
 //! Refuses to judge parts that no flow crossed, and flows that nothing compares with.
 
+pub mod adaptive;
 mod ambiguity;
 mod carried;
 mod experiment;

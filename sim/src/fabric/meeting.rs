@@ -1,12 +1,13 @@
 //! Rounds of a pairs phase on a site's fabric: every node meets another at the same time.
 
+use model::rounds::circle;
 use model::table::PairRow;
 
 use super::dice::{Dice, mix};
 use super::fair::fair_rates;
 use super::harm::Harm;
 use super::round::{MEASURED_S, NOISE};
-use super::schedule::{SPORT_FIRST, SPORTS, circle};
+use super::schedule::{SPORT_FIRST, SPORTS};
 use super::wiring::Wiring;
 
 /// Rows of one round from which cards take turns, rail by rail: the fabric of each rail is

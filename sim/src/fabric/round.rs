@@ -6,7 +6,7 @@ use super::dice::Dice;
 use super::fair::fair_rates;
 use super::fault::FabricFault;
 use super::path::Links;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, Transfer};
 use super::shape::Shape;
 
 /// The first round's instant: any date does, and the same one makes the same bytes.
@@ -45,13 +45,19 @@ impl Run {
     }
 
     fn round(&self, round: usize) -> Vec<PairRow> {
+        self.sent(round, &self.schedule.round(&self.shape, round, self.seed))
+    }
+
+    /// The rows of a round in which just these transfers run, whatever the schedule says: for
+    /// planners that choose the next round after they saw the last.
+    #[must_use]
+    pub fn sent(&self, round: usize, transfers: &[Transfer]) -> Vec<PairRow> {
         let links = Links::new(&self.shape);
         let mut capacities = links.capacities();
         let mut weather = Dice::new(self.seed, (1 << 40) + round as u64);
         for fault in &self.faults {
             fault.strike(&self.shape, &mut capacities, &mut weather);
         }
-        let transfers = self.schedule.round(&self.shape, round, self.seed);
         let paths: Vec<_> = transfers.iter().map(|flow| links.path(flow, self.seed)).collect();
         let crossed: Vec<Vec<usize>> = paths.iter().map(|path| path.links.clone()).collect();
         let rates = fair_rates(&capacities, &crossed);
