@@ -254,6 +254,9 @@ pub struct LocalOptions {
     /// Holds runs and their catalogue [default: /var/lib/loadbank, or ~/.local/state/loadbank]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Loopback address of the live page
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", hide_default_value = true)]
+    pub web: String,
     #[command(flatten)]
     pub shape: Shape,
     /// Proves the check: flip a bit, NODE/DEVICE/CORE@BLOCKS
@@ -282,6 +285,9 @@ pub struct ServeOptions {
     /// Plain text, for one machine only: needs a loopback address
     #[arg(long)]
     pub insecure_loopback: bool,
+    /// Address of the live page; guarded as --listen is [default: none]
+    #[arg(long, value_name = "ADDR")]
+    pub web: Option<String>,
     /// Length of a lease: heat outlives a dead coordinator by this plus the ramp
     #[arg(long, value_name = "MS", default_value_t = 3000, value_parser = clap::value_parser!(u64).range(500..=60000))]
     pub lease_ms: u64,

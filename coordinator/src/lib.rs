@@ -22,6 +22,7 @@ mod session;
 mod stops;
 pub mod store;
 mod sweep;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -86,6 +87,8 @@ pub enum StartError {
     Meters(String),
     #[error("{0}")]
     PlainText(String),
+    #[error("this system has no random bytes for a key")]
+    NoRandom,
     #[error("{0}")]
     Tls(#[from] TlsError),
 }
@@ -194,6 +197,17 @@ impl Coordinator {
     pub fn open_metrics(&self, listener: TcpListener) {
         let hall = self.hall.clone();
         tokio::spawn(proto::metrics::serve(listener, move || metrics::families(&hall)));
+    }
+
+    /// Serves the live page on a listener of its own, for as long as the process
+    /// lives; the key with which its stop button is let through.
+    ///
+    /// # Errors
+    /// When the certificate files can't be used, or plain text is asked for beyond this machine.
+    pub fn open_web(&self, listener: TcpListener) -> Result<String, StartError> {
+        let address = listener.local_addr().map_err(StartError::Address)?;
+        let guard = guard_of(&self.hall.config.security, address)?;
+        web::open(self.hall.clone(), listener, guard).map_err(|_| StartError::NoRandom)
     }
 
     /// Stops the active run (or the named one); its id, when there was one to stop.

@@ -11,6 +11,7 @@ pub mod building;
 pub mod chaos;
 pub mod disk;
 pub mod gpu;
+pub mod http;
 pub mod interlock;
 pub mod network;
 pub mod plans;

@@ -28,10 +28,12 @@ const LEAVE_GRACE: Duration = Duration::from_secs(5);
 pub async fn run(options: LocalOptions) -> Result<ExitCode, Failure> {
     let plan = plan_source::plan(&options.plan)?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
-    let listener = serve::listen("127.0.0.1:0", &Security::InsecureLoopback).await?;
+    let listener = serve::listen("--listen", "127.0.0.1:0", &Security::InsecureLoopback).await?;
     let config = Config { permission: Permission::OwnMachine, ..Config::new(state_dir.clone()) };
     let coordinator = Coordinator::start(config, listener).map_err(Failure::infrastructure)?;
     let address = coordinator.address.to_string();
+    let web = serve::listen("--web", &options.web, &Security::InsecureLoopback).await?;
+    serve::open_page(&coordinator, web, &Security::InsecureLoopback)?;
     let homes = state_dir.join("local").join(std::process::id().to_string());
     let agents = Agents::start(&address, &homes, options.agents)?;
     let target = Target { coordinator: address, tls_dir: None, insecure_loopback: true };

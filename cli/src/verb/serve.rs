@@ -28,7 +28,11 @@ const LEAVE_GRACE: Duration = Duration::from_secs(30);
 pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let security = Security::asked(options.tls_dir.as_deref(), options.insecure_loopback)
         .map_err(Failure::usage)?;
-    let listener = listen(&options.listen, &security).await?;
+    let listener = listen("--listen", &options.listen, &security).await?;
+    let web = match &options.web {
+        Some(address) => Some(listen("--web", address, &security).await?),
+        None => None,
+    };
     let metrics = listen_for_metrics(&options).await?;
     let state_dir = options.state_dir.clone().unwrap_or_else(default_state_dir);
     let permission = options.permit.clone().map_or(Permission::SmallLoad, Permission::File);
@@ -63,6 +67,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         coordinator.open_metrics(metrics);
     }
     let joining = open_joining(&coordinator, &options, &security).await?;
+    let page = web.map(|listener| open_page(&coordinator, listener, &security)).transpose()?;
     eprintln!("serving on {}, state in {}", coordinator.address, state_dir.display());
     eprintln!("stop button: touch {stop_file}");
     for run in &coordinator.suspended {
@@ -76,6 +81,7 @@ pub async fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
             "join_address": joining.map(|address| address.to_string()),
             "state_dir": state_dir.display().to_string(),
             "suspended": coordinator.suspended,
+            "page": page,
             "stop_file": stop_file,
         });
         output::line(&document.to_string())?;
@@ -134,9 +140,10 @@ fn not_started(error: StartError) -> Failure {
         StartError::Tls(_) | StartError::PlainText(_) | StartError::Meters(_) => {
             Failure::usage(error)
         }
-        StartError::Store(_) | StartError::Address(_) | StartError::Thread(_) => {
-            Failure::infrastructure(error)
-        }
+        StartError::Store(_)
+        | StartError::Address(_)
+        | StartError::Thread(_)
+        | StartError::NoRandom => Failure::infrastructure(error),
     }
 }
 
@@ -148,34 +155,58 @@ async fn open_joining(
 ) -> Result<Option<SocketAddr>, Failure> {
     let (Some(dir), Security::Tls(tls)) = (&options.pki_dir, security) else { return Ok(None) };
     let authority = Authority::open(dir).map_err(Failure::usage)?;
-    let listener = listen(&options.join_listen, security).await?;
+    let listener = listen("--join-listen", &options.join_listen, security).await?;
     let address = listener.local_addr().map_err(Failure::infrastructure)?;
     coordinator.open_joining(authority, tls.clone(), listener).map_err(not_started)?;
     eprintln!("nodes with a token join on {address}");
     Ok(Some(address))
 }
 
-/// Binds the listener.
+/// Opens the live page and says where it is. On plain text the address carries the key of the
+/// stop button, behind a `#`: browsers keep that to themselves.
+///
+/// # Errors
+/// When the certificate files can't be used.
+pub fn open_page(
+    coordinator: &Coordinator,
+    listener: TcpListener,
+    security: &Security,
+) -> Result<String, Failure> {
+    let address = listener.local_addr().map_err(Failure::infrastructure)?;
+    let key = coordinator.open_web(listener).map_err(not_started)?;
+    let page = match security {
+        Security::InsecureLoopback => format!("http://{address}/#{key}"),
+        Security::Tls(_) => format!("https://{address}/"),
+    };
+    eprintln!("live page: {page}");
+    Ok(page)
+}
+
+/// Binds the listener of an option.
 ///
 /// # Errors
 /// When the address is none, is in use, or must be loopback and is not.
-pub async fn listen(address: &str, security: &Security) -> Result<TcpListener, Failure> {
+pub async fn listen(
+    option: &str,
+    address: &str,
+    security: &Security,
+) -> Result<TcpListener, Failure> {
     let resolved: SocketAddr =
         address.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
-            Failure::usage(format!("--listen {address}: an address is HOST:PORT"))
+            Failure::usage(format!("{option} {address}: an address is HOST:PORT"))
         })?;
     if *security == Security::InsecureLoopback {
         check_plain_text(resolved.ip(), true)
-            .map_err(|why| Failure::usage(format!("--listen {address}: {why}")))?;
+            .map_err(|why| Failure::usage(format!("{option} {address}: {why}")))?;
     }
     TcpListener::bind(resolved).await.map_err(|error| {
         let mend = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                "; another coordinator may serve there: choose another port with --listen"
+                "; another coordinator may serve there: choose another port"
             }
             _ => "",
         };
-        Failure::infrastructure(format!("--listen {address}: {error}{mend}"))
+        Failure::infrastructure(format!("{option} {address}: {error}{mend}"))
     })
 }
 

@@ -7,6 +7,7 @@
 mod active;
 mod admission;
 mod agent;
+mod floor;
 mod heat;
 mod interlock;
 mod meters;
@@ -25,6 +26,7 @@ use active::NcclMember;
 pub(crate) use admission::{Admission, SubmitError};
 pub(crate) use admission::{lease_id, token};
 pub(crate) use agent::{Agent, SessionId};
+pub(crate) use floor::{Floor, PhaseShape};
 pub(crate) use heat::HeatAsked;
 pub(crate) use meters::Recorded;
 

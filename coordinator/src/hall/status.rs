@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use model::site::{DomainKind, Site};
 use proto::v1;
 
 use super::{Active, Hall, Inner};
@@ -140,6 +141,12 @@ fn message(active: &Active, phase: Option<usize>) -> String {
     said.into_iter().chain(asked).collect::<Vec<_>>().join("; ")
 }
 
+/// The rack that a node stands in; a site checks that there is one at most.
+fn rack_of(site: &Site, node: &str) -> Option<String> {
+    let rack = site.ancestors_of_kind(site.node_ix(node)?, DomainKind::Rack).next()?;
+    Some(site.domain(rack).id.clone())
+}
+
 fn node_status(inner: &Inner, active: &Active, node: &str) -> v1::NodeStatus {
     let agent = inner.agents.get(node);
     let status = agent.and_then(|agent| agent.status.clone()).unwrap_or_default();
@@ -157,5 +164,6 @@ fn node_status(inner: &Inner, active: &Active, node: &str) -> v1::NodeStatus {
         errors: status.errors,
         devices_heating: status.devices_heating,
         scale: status.scale,
+        rack: active.site.as_ref().and_then(|site| rack_of(site, node)).unwrap_or_default(),
     }
 }
