@@ -71,7 +71,7 @@ impl Events {
     ///
     /// # Panics
     /// When none comes in time, or it is no JSON.
-    pub fn next(&mut self) -> Option<serde_json::Value> {
+    pub fn event(&mut self) -> Option<serde_json::Value> {
         loop {
             let mut line = String::new();
             if self.0.read_line(&mut line).expect("an event in time") == 0 {
