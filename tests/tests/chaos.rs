@@ -15,6 +15,8 @@ use system_tests::require;
 
 /// Schedules where nobody says how many.
 const SCHEDULES: u64 = 20;
+/// So much of a failure is said again at the end, where the last lines of a log show it.
+const WORDS: usize = 600;
 /// Each of them is among those.
 const KINDS: usize = 11;
 
@@ -38,13 +40,16 @@ fn no_schedule_heats_without_a_lease_or_loses_what_was_acknowledged() {
         println!("{schedule}");
         match catch_unwind(AssertUnwindSafe(|| chaos::run(&schedule))) {
             Ok(ended) => println!("seed {seed}: {ended}"),
-            Err(_) => {
-                println!("seed {seed}: FAILED");
-                failed.push(seed);
+            Err(why) => {
+                let why = why.downcast_ref::<String>().map_or("no words", String::as_str);
+                let why = why.chars().take(WORDS).collect::<String>();
+                println!("seed {seed}: FAILED: {why}");
+                failed.push(format!("seed {seed}: {why}"));
             }
         }
     }
-    assert!(failed.is_empty(), "LOADBANK_CHAOS_SEED=S runs one alone: {failed:?}");
+    let failed = failed.join("\n");
+    assert!(failed.is_empty(), "LOADBANK_CHAOS_SEED=S runs one alone:\n{failed}");
 }
 
 #[test]
