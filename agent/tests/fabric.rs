@@ -89,6 +89,7 @@ fn order_of(ranks: &[Rank], rank: usize, traffic: Traffic, millis: u64) -> Fabri
         rank: rank as u32,
         world_size: ranks.len() as u32,
         peers,
+        leaves: vec![(0..ranks.len()).collect()],
         traffic,
         probe: None,
     }
@@ -196,9 +197,11 @@ fn stop_ends_at_once_without_a_failure() {
 
 #[test]
 fn pairs_report_every_direction_with_the_tuple_really_used() {
-    for (size, streams, both_ways) in [(2, 1, false), (3, 2, true), (4, 3, false)] {
+    let worlds =
+        [(2, 1, false, false), (3, 2, true, false), (4, 3, false, false), (3, 1, false, true)];
+    for (size, streams, both_ways, quiet) in worlds {
         let ranks = world(size);
-        let traffic = Traffic::Pairs { bytes: 3_000_001, streams, both_ways };
+        let traffic = Traffic::Pairs { bytes: 3_000_001, streams, both_ways, quiet };
         begin(&ranks, |_| (), traffic, 3_000);
         let mut directions = Vec::new();
         for (rank, reports) in ranks.iter().map(Rank::until_idle).enumerate() {
@@ -225,6 +228,42 @@ fn pairs_report_every_direction_with_the_tuple_really_used() {
         assert_eq!(directions.len() as u32, size * (size - 1));
         ranks.into_iter().for_each(Rank::end);
     }
+}
+
+#[test]
+fn a_transfer_that_never_ends_is_counted_when_its_slot_does() {
+    let ranks = world(2);
+    let bytes = 1 << 50;
+    let traffic = Traffic::Pairs { bytes, streams: 2, both_ways: true, quiet: false };
+    begin(&ranks, |_| (), traffic, 2_000);
+    for reports in ranks.iter().map(Rank::until_idle) {
+        assert!(failures(&reports).is_empty(), "{reports:?}");
+        let counted = reports.iter().filter_map(|report| match report {
+            FabricReport::Transfer { bytes, seconds, .. } => Some((*bytes, *seconds)),
+            _ => None,
+        });
+        let counted: Vec<_> = counted.collect();
+        assert!(!counted.is_empty(), "{reports:?}");
+        for (bytes, seconds) in counted {
+            assert!(bytes > 0 && (0.0..2.0).contains(&seconds), "{bytes} in {seconds} s");
+        }
+    }
+    ranks.into_iter().for_each(Rank::end);
+}
+
+#[test]
+fn a_partner_that_never_comes_is_missed_slot_by_slot_and_named_at_the_end() {
+    let ranks = world(2);
+    let traffic = Traffic::Pairs { bytes: 1000, streams: 1, both_ways: true, quiet: false };
+    let order = order_of(&ranks, 0, traffic, 4_000);
+    ranks[0].commands.send(FabricCommand::Begin(order)).unwrap();
+    let reports = ranks[0].until_idle();
+    let missed = reports.iter().filter(|report| matches!(report, FabricReport::Missed { .. }));
+    assert_eq!(missed.count(), 4, "{reports:?}");
+    let failures = failures(&reports);
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(format!("{failures:?}").contains("in none of 4 slots"), "{failures:?}");
+    ranks.into_iter().for_each(Rank::end);
 }
 
 #[test]

@@ -240,8 +240,9 @@ pub enum Traffic {
     /// A collective over all selected nodes, repeated for the whole phase. Without a word
     /// on what carries it: NCCL where all of them have it, else TCP.
     Collective { op: CollectiveOp, bytes: u64, over: Option<Transport> },
-    /// Transfers between pairs in rounds.
-    Pairs { bytes: u64, streams: u32, both_ways: bool },
+    /// Transfers between pairs in rounds: all nodes at once, or `quiet`, where no two flows
+    /// share an uplink of a leaf.
+    Pairs { bytes: u64, streams: u32, both_ways: bool, quiet: bool },
 }
 
 /// Which nodes take part.

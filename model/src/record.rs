@@ -161,6 +161,8 @@ pub enum EventKind {
     DataPlaneRefused,
     /// A transfer, probe or collective failed.
     DataPlaneFailed,
+    /// Two that should have met in a slot of a pairs phase did not: not measured.
+    TransferMissed,
     /// A collective's result was wrong.
     CollectiveWrong,
     /// The load reached idle after a stop.

@@ -82,6 +82,50 @@ pub fn leaf_tournament(leaves: &[Vec<usize>], round: usize) -> Vec<Two> {
     pairs.into_iter().flat_map(meet).collect()
 }
 
+/// Rounds of a whole [`quiet`] sweep.
+#[must_use]
+pub fn quiet_rounds(leaves: &[Vec<usize>]) -> usize {
+    let size = leaves.iter().map(Vec::len).max().unwrap_or(0);
+    match leaves {
+        [only] => circle_rounds(only.len()) * (only.len() / 2),
+        _ => circle_rounds(size) + size * size * circle_rounds(leaves.len()),
+    }
+}
+
+/// A quiet sweep: in no round do two meetings share a card or an uplink of a leaf, so what is
+/// slow is slow by itself. First the members of each leaf among themselves, then a circle
+/// over the leaves with one member of each, another one in each turn. A single leaf is one
+/// whose inside nobody knows: one pair at a time. Rounds repeat after [`quiet_rounds`].
+#[must_use]
+pub fn quiet(leaves: &[Vec<usize>], round: usize) -> Vec<Two> {
+    let all = quiet_rounds(leaves);
+    let size = leaves.iter().map(Vec::len).max().unwrap_or(0);
+    if all == 0 {
+        return Vec::new();
+    }
+    let round = round % all;
+    let within = |leaf: &[usize], turn: usize| -> Vec<Two> {
+        let named = |(a, b): Two| (leaf[a], leaf[b]);
+        circle(leaf.len(), turn).into_iter().map(named).collect()
+    };
+    if let [only] = leaves {
+        let at_once = only.len() / 2;
+        return within(only, round / at_once).into_iter().skip(round % at_once).take(1).collect();
+    }
+    let inside = circle_rounds(size);
+    if round < inside {
+        return leaves.iter().flat_map(|leaf| within(leaf, round)).collect();
+    }
+    let (turn, round) = {
+        let wheel = circle_rounds(leaves.len());
+        ((round - inside) / wheel, (round - inside) % wheel)
+    };
+    // Every seat of one leaf faces every seat of the other once in size x size turns.
+    let seats = (turn % size, (turn + turn / size) % size);
+    let meet = |(a, b): Two| Some((*leaves[a].get(seats.0)?, *leaves[b].get(seats.1)?));
+    circle(leaves.len(), round).into_iter().filter_map(meet).collect()
+}
+
 /// A random perfect matching: every one is as likely. Of an odd count one sits out.
 #[must_use]
 pub fn matching(count: usize, lot: &mut Lot) -> Vec<Two> {
@@ -195,6 +239,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_quiet_sweep_meets_every_pair_and_no_two_meetings_share_a_leaf(
+            sizes in prop::collection::vec(1usize..5, 1..7),
+        ) {
+            let leaves = groups(&sizes);
+            let leaf_of = |member: usize| leaves.iter().position(|leaf| leaf.contains(&member));
+            let rounds: Vec<_> = (0..quiet_rounds(&leaves)).map(|at| quiet(&leaves, at)).collect();
+            for round in &rounds {
+                prop_assert!(is_matching(round));
+                let crossing = round.iter().filter(|(a, b)| leaf_of(*a) != leaf_of(*b));
+                let mut seen = BTreeSet::new();
+                for (a, b) in crossing {
+                    prop_assert!(seen.insert(leaf_of(*a)) && seen.insert(leaf_of(*b)));
+                }
+            }
+            let count: usize = sizes.iter().sum();
+            let met = met(rounds.into_iter());
+            prop_assert_eq!(met.len(), count * (count - 1) / 2);
+        }
+
+        #[test]
+        fn where_leaves_are_unknown_one_pair_talks_at_a_time(count in 2usize..12) {
+            let all = groups(&[count]);
+            let rounds = (0..quiet_rounds(&all)).map(|at| quiet(&all, at));
+            prop_assert!(rounds.clone().all(|round| round.len() <= 1));
+            let met = met(rounds);
+            prop_assert_eq!(met.len(), count * (count - 1) / 2);
+            prop_assert!(met.values().all(|times| *times == 1));
+        }
+
         #[test]
         fn the_circle_meets_every_pair_once(count in 2usize..70) {
             let rounds = circle_rounds(count);

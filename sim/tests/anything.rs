@@ -96,7 +96,7 @@ proptest! {
         waves.on = Selector::Percent(50);
         let up = PhaseKind::Ramp { from_percent: 0.0, to_percent: 100.0 };
         let mut meet = phase("pairs", PhaseKind::Pairs, 20.0, None);
-        meet.traffic = Some(Traffic::Pairs { bytes: 1, streams: 2, both_ways: stagger });
+        meet.traffic = Some(Traffic::Pairs { bytes: 1, streams: 2, both_ways: stagger, quiet: false });
         let plan = plan(vec![
             phase("idle", PhaseKind::Idle, 30.0, None),
             phase("up", up, 60.0, Some(100.0)),

@@ -13,7 +13,7 @@ use sim::world::START_NS;
 const STREAMS: u32 = 4;
 
 fn pairs(seconds: f64, both_ways: bool) -> Phase {
-    let traffic = Traffic::Pairs { bytes: 1 << 28, streams: STREAMS, both_ways };
+    let traffic = Traffic::Pairs { bytes: 1 << 28, streams: STREAMS, both_ways, quiet: false };
     Phase { traffic: Some(traffic), ..phase("pairs", PhaseKind::Pairs, seconds, None) }
 }
 

@@ -55,6 +55,8 @@ pub struct FabricOrder {
     pub world_size: u32,
     /// All ranks but this one, or those near to it where the traffic needs no others.
     pub peers: Vec<PeerAddress>,
+    /// The ranks of each leaf, this one's included; a single group where leaves aren't known.
+    pub leaves: Vec<Vec<usize>>,
     pub traffic: Traffic,
     /// Round-trip probes beside the traffic, on connections and a thread of their own.
     pub probe: Option<ProbePlan>,
@@ -78,13 +80,15 @@ pub enum Traffic {
         /// Hidden: corrupt a result to prove that the check works.
         inject: Option<RingInjection>,
     },
-    /// Every pair in turn, by the circle method; see [`schedule::Timetable`].
+    /// Every pair in turn; see [`schedule::Timetable`].
     Pairs {
         /// Bytes of one transfer, all streams together; a transfer also ends with its slot.
         bytes: u64,
         streams: u32,
         /// Both directions at once; otherwise each direction has a slot of its own.
         both_ways: bool,
+        /// No two flows on one uplink of a leaf, by [`FabricOrder::leaves`].
+        quiet: bool,
     },
     /// Nothing but probes.
     ProbeOnly,
@@ -147,6 +151,8 @@ pub enum FabricReport {
         retransmits: Reading<u64>,
         congestion: String,
     },
+    /// Two that should have met in a slot did not: not measured, and nobody's fault yet.
+    Missed { at_ns: u64, phase: String, round: u32, peer: NodeName, text: String },
     /// Round trips to one peer, from the intended send time.
     Latency {
         from_ns: u64,

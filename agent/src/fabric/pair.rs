@@ -2,6 +2,9 @@
 //!
 //! The receiver counts, because only it knows what arrived; the sender reports, because it
 //! knows the tuple and the retransmissions. The receiver's count comes back on stream 0.
+//!
+//! A transfer ends with its slot, whatever is still under way: what arrived by then is the
+//! measurement, and a link on which little arrived is a slow one, not a failure.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -27,6 +30,8 @@ const HEADER_BYTES: usize = 8;
 const WARM_UP_SHARE: u64 = 8;
 /// Bytes of the receiver's answer: bytes and nanoseconds measured, bytes in all.
 const ANSWER_BYTES: usize = 24;
+/// Set in an answer's nanoseconds when the slot ended before the transfer did.
+const CUT: u64 = 1 << 63;
 
 /// What a receiver measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +40,22 @@ pub struct Measured {
     pub bytes: u64,
     /// Length of the measured part.
     pub nanoseconds: u64,
-    /// Bytes of the whole transfer.
+    /// Bytes of the whole transfer, as far as they arrived.
     pub total: u64,
+    /// Whether the slot ended before the transfer did.
+    pub cut: bool,
+}
+
+/// What became of a transfer.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This rank sent, and knows what arrived.
+    Sent(Sent),
+    /// This rank only received.
+    Received,
+    /// The two never met, or the count never came back: nothing is known of the way between
+    /// them, and neither is to blame for a machine that was late.
+    Missed(FabricError),
 }
 
 /// A transfer with one peer.
@@ -56,6 +75,10 @@ pub struct Transfer {
     pub meet_ns: u64,
     /// Nothing new is sent after this instant.
     pub cut_ns: u64,
+    /// The receiver counts what has arrived by this instant.
+    pub count_ns: u64,
+    /// The sender waits so long for that count.
+    pub end_ns: u64,
 }
 
 /// A finished transfer as its sender knows it.
@@ -87,23 +110,46 @@ impl Sent {
 }
 
 impl Transfer {
-    /// Runs the transfer; what was sent, if this rank sent.
+    /// Runs the transfer within its slot.
     ///
     /// # Errors
-    /// When the peer is missing, gone, stands still or counted other bytes than were sent.
-    pub fn run(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Option<Sent>, FabricError> {
-        let outgoing = self.call(endpoint, halt)?;
-        let incoming = self.take(endpoint, halt)?;
-        let patience = || Patience::new("bulk transfer", endpoint.stall_ns());
+    /// When stopped, when the peer counted other bytes than were sent, or when a socket
+    /// fails in another way than by its peer's absence.
+    pub fn run(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Outcome, FabricError> {
+        let met = self.call(endpoint, halt).and_then(|out| Ok((out, self.take(endpoint, halt)?)));
+        let (outgoing, incoming) = match met {
+            Ok(met) => met,
+            Err(FabricError::Stopped) => return Err(FabricError::Stopped),
+            Err(error @ FabricError::Nonsense(_)) => return Err(error),
+            Err(error) => return Ok(Outcome::Missed(error)),
+        };
+        let done = match self.exchange(endpoint, &outgoing, &incoming, halt) {
+            Err(error @ FabricError::TimedOut { .. }) => Ok(Outcome::Missed(error)),
+            Err(error) if error.is_departure() => Ok(Outcome::Missed(error)),
+            done => done,
+        };
+        outgoing.into_iter().for_each(close_at_once);
+        wait_for_close(&incoming, self.patience("wait for the sender", endpoint), halt);
+        done
+    }
+
+    fn patience(&self, step: &'static str, endpoint: &Endpoint) -> Patience {
+        Patience::new(step, endpoint.stall_ns()).until(self.end_ns)
+    }
+
+    fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        outgoing: &[TcpStream],
+        incoming: &[TcpStream],
+        halt: &Halt,
+    ) -> Result<Outcome, FabricError> {
+        let patience = || self.patience("bulk transfer", endpoint);
         let (sent, received) = std::thread::scope(|scope| {
-            let sender = self.sends.then(|| {
-                scope.spawn(|| send_all(&outgoing, self.bytes, self.cut_ns, patience(), halt))
-            });
-            let received = if self.receives {
-                receive_all(&incoming, self.bytes, patience(), halt).map(Some)
-            } else {
-                Ok(None)
-            };
+            let sender =
+                self.sends.then(|| scope.spawn(|| send_all(outgoing, self, patience(), halt)));
+            let received =
+                self.receives.then(|| receive_all(incoming, self, patience(), halt)).transpose();
             let sent = sender.map(|thread| {
                 let gone = || Err(FabricError::Nonsense("the sending thread panicked".into()));
                 thread.join().unwrap_or_else(|_| gone())
@@ -115,21 +161,15 @@ impl Transfer {
             let measured = received.measure(sent.as_ref().map(|s| (s.from_ns, s.to_ns)));
             answer(stream, measured)?;
         }
-        let done = match sent {
-            None => None,
-            Some(sent) => {
-                let measured = read_answer(&outgoing, patience(), halt)?;
-                if measured.total != sent.total {
-                    let (ours, theirs) = (sent.total, measured.total);
-                    let text = format!("sent {ours} bytes, the peer counted {theirs}");
-                    return Err(FabricError::Nonsense(text));
-                }
-                Some(Sent::over(&outgoing, measured)?)
-            }
-        };
-        outgoing.into_iter().for_each(close_at_once);
-        wait_for_close(&incoming, patience(), halt);
-        Ok(done)
+        let Some(sent) = sent else { return Ok(Outcome::Received) };
+        let measured = read_answer(outgoing, self.patience("read the count", endpoint), halt)?;
+        let whole = sent.whole && !measured.cut;
+        if measured.total > sent.total || (whole && measured.total != sent.total) {
+            let (ours, theirs) = (sent.total, measured.total);
+            let text = format!("sent {ours} bytes, the peer counted {theirs}");
+            return Err(FabricError::Nonsense(text));
+        }
+        Sent::over(outgoing, measured).map(Outcome::Sent)
     }
 
     fn call(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Vec<TcpStream>, FabricError> {
@@ -165,7 +205,10 @@ fn nonblocking(stream: TcpStream) -> Result<TcpStream, FabricError> {
 struct Sending {
     from_ns: u64,
     to_ns: u64,
+    /// Bytes of all blocks that were begun.
     total: u64,
+    /// Whether all of them left before the slot ended.
+    whole: bool,
 }
 
 /// A stream while it sends.
@@ -189,11 +232,11 @@ impl Outlet {
 
 fn send_all(
     streams: &[TcpStream],
-    bytes: u64,
-    cut_ns: u64,
+    transfer: &Transfer,
     mut patience: Patience,
     halt: &Halt,
 ) -> Result<Sending, FabricError> {
+    let &Transfer { bytes, cut_ns, count_ns, .. } = transfer;
     let mut block = vec![0x5a; BLOCK_BYTES];
     let mut outlets = vec![Outlet::default(); streams.len()];
     let (mut total, from_ns) = (0, now_ns());
@@ -225,8 +268,9 @@ fn send_all(
                 Err(source) => return Err(FabricError::Io { step: "send", source }),
             }
         }
-        if !open {
-            return Ok(Sending { from_ns, to_ns: now_ns(), total });
+        let now = now_ns();
+        if !open || now >= count_ns {
+            return Ok(Sending { from_ns, to_ns: now, total, whole: !open });
         }
         rest(moved, &mut patience, streams, PollFlags::POLLOUT, halt)?;
     }
@@ -238,11 +282,24 @@ struct Receiving {
     total: u64,
     /// All streams were past the warm-up at this instant.
     warm_ns: u64,
-    /// The first stream ended at this instant.
+    /// The first stream ended at this instant, or all of them were cut.
     ended_ns: u64,
+    cut: bool,
 }
 
 impl Receiving {
+    /// Nothing has arrived yet.
+    fn from(began_ns: u64) -> Self {
+        let progress = Progress::default();
+        Self { progress, total: 0, warm_ns: began_ns, ended_ns: 0, cut: false }
+    }
+
+    /// The slot is over: what comes now counts no more.
+    fn cut_at(self, now_ns: u64) -> Self {
+        let ended_ns = if self.ended_ns == 0 { now_ns } else { self.ended_ns };
+        Self { ended_ns, cut: true, ..self }
+    }
+
     /// Cuts out the steady part, within our own sending where both ways run at once.
     fn measure(&self, sending: Option<(u64, u64)>) -> Measured {
         let (first, last) = self.progress.span().unwrap_or_default();
@@ -251,7 +308,7 @@ impl Receiving {
         // A transfer too short for a steady part is measured whole.
         let (from, to) = if steady.0 < steady.1 { steady } else { (first, last) };
         let bytes = self.progress.between(from, to) as u64;
-        Measured { bytes, nanoseconds: to - from, total: self.total }
+        Measured { bytes, nanoseconds: to - from, total: self.total, cut: self.cut }
     }
 }
 
@@ -297,15 +354,22 @@ impl Inlet {
 
 fn receive_all(
     streams: &[TcpStream],
-    expected: u64,
+    transfer: &Transfer,
     mut patience: Patience,
     halt: &Halt,
 ) -> Result<Receiving, FabricError> {
     let mut buffer = vec![0; BLOCK_BYTES];
     let mut inlets = vec![Inlet::default(); streams.len()];
-    let warm = expected / WARM_UP_SHARE / streams.len() as u64;
-    let mut seen = Receiving { progress: Progress::default(), total: 0, warm_ns: 0, ended_ns: 0 };
+    let warm = transfer.bytes / WARM_UP_SHARE / streams.len() as u64;
+    let began = now_ns();
+    // A transfer that its slot cuts off is warm when a share of the time has passed.
+    let warm_by_ns = began + transfer.count_ns.saturating_sub(began) / WARM_UP_SHARE;
+    let mut seen = Receiving::from(began);
     loop {
+        let now = now_ns();
+        if now >= transfer.count_ns {
+            return Ok(seen.cut_at(now));
+        }
         let mut moved = false;
         for (inlet, mut stream) in inlets.iter_mut().zip(streams) {
             if inlet.finished {
@@ -315,13 +379,13 @@ fn receive_all(
             match stream.read(&mut buffer[..want]) {
                 Ok(0) => return Err(FabricError::Closed("receive")),
                 Ok(read) => {
-                    let cold = inlet.bytes < warm;
+                    let now = now_ns();
+                    let cold = inlet.bytes < warm && now < warm_by_ns;
                     inlet.arrived(&buffer[..read])?;
                     moved = true;
-                    let now = now_ns();
                     seen.total += read as u64;
                     seen.progress.note(now, seen.total);
-                    if cold || seen.warm_ns == 0 {
+                    if cold || seen.total == read as u64 {
                         seen.warm_ns = now;
                     }
                     if inlet.finished && seen.ended_ns == 0 {
@@ -360,8 +424,8 @@ fn rest(
 
 fn answer(mut stream: &TcpStream, measured: Measured) -> Result<(), FabricError> {
     let mut bytes = [0; ANSWER_BYTES];
-    for (part, word) in
-        bytes.chunks_exact_mut(8).zip([measured.bytes, measured.nanoseconds, measured.total])
+    let nanoseconds = measured.nanoseconds | if measured.cut { CUT } else { 0 };
+    for (part, word) in bytes.chunks_exact_mut(8).zip([measured.bytes, nanoseconds, measured.total])
     {
         part.copy_from_slice(&word.to_le_bytes());
     }
@@ -393,14 +457,25 @@ fn read_answer(
         word.copy_from_slice(&bytes[at..at + 8]);
         u64::from_le_bytes(word)
     };
-    Ok(Measured { bytes: word(0), nanoseconds: word(8), total: word(16) })
+    let (nanoseconds, cut) = (word(8) & !CUT, word(8) & CUT != 0);
+    Ok(Measured { bytes: word(0), nanoseconds, total: word(16), cut })
 }
 
-/// Lets the sender close first, so that its reset frees the tuple on both sides.
+/// Lets the sender close first, so that its reset frees the tuple on both sides. What was
+/// still under way when the slot ended is taken and thrown away.
 fn wait_for_close(streams: &[TcpStream], mut patience: Patience, halt: &Halt) {
+    let mut rubbish = vec![0; BLOCK_BYTES];
     for mut stream in streams {
-        while matches!(stream.read(&mut [0; 8]), Err(error) if is_idle(&error)) {
-            if rest(false, &mut patience, streams, PollFlags::POLLIN, halt).is_err() {
+        loop {
+            let waits = match stream.read(&mut rubbish) {
+                Ok(0) => break,
+                Ok(_) => patience.check(halt),
+                Err(error) if is_idle(&error) => {
+                    rest(false, &mut patience, streams, PollFlags::POLLIN, halt)
+                }
+                Err(_) => break,
+            };
+            if waits.is_err() {
                 return;
             }
         }
@@ -429,10 +504,24 @@ mod tests {
     fn the_measured_part_lies_within_our_own_sending() {
         let mut progress = Progress::default();
         (0..=100).for_each(|step| progress.note(1_000 + step, step * 5));
-        let seen = Receiving { progress, total: 500, warm_ns: 1_010, ended_ns: 1_100 };
-        let whole = Measured { bytes: 450, nanoseconds: 90, total: 500 };
+        let (total, cut) = (500, false);
+        let seen = Receiving { progress, total, warm_ns: 1_010, ended_ns: 1_100, cut };
+        let whole = Measured { bytes: 450, nanoseconds: 90, total, cut };
         assert_eq!(seen.measure(None), whole);
-        let clipped = Measured { bytes: 200, nanoseconds: 40, total: 500 };
+        let clipped = Measured { bytes: 200, nanoseconds: 40, total, cut };
         assert_eq!(seen.measure(Some((1_020, 1_060))), clipped);
+    }
+
+    #[test]
+    fn a_slot_that_ends_first_counts_what_came_and_the_time_in_which_nothing_did() {
+        let mut seen = Receiving::from(1_000);
+        seen.warm_ns = 1_100;
+        (1..=10).for_each(|step| seen.progress.note(1_000 + step * 100, step * 50));
+        seen.total = 500;
+        let seen = seen.cut_at(3_100);
+        let stalled = Measured { bytes: 450, nanoseconds: 2_000, total: 500, cut: true };
+        assert_eq!(seen.measure(None), stalled);
+        let nothing = Receiving::from(1_000).cut_at(2_000).measure(None);
+        assert_eq!(nothing, Measured { bytes: 0, nanoseconds: 1_000, total: 0, cut: true });
     }
 }

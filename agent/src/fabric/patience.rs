@@ -18,19 +18,41 @@ pub struct Patience {
     limit_ns: u64,
     yield_ns: u64,
     idle_since_ns: Option<u64>,
+    /// Patience ends here, whatever moved.
+    until_ns: u64,
 }
 
 impl Patience {
     /// Patience for a step that may stand still for `limit_ns`.
     #[must_use]
     pub fn new(step: &'static str, limit_ns: u64) -> Self {
-        Self { step, limit_ns, yield_ns: 0, idle_since_ns: None }
+        Self { step, limit_ns, yield_ns: 0, idle_since_ns: None, until_ns: u64::MAX }
     }
 
     /// Yields the core for so long before it sleeps: where answers come within microseconds.
     #[must_use]
     pub fn yielding(self, yield_ns: u64) -> Self {
         Self { yield_ns, ..self }
+    }
+
+    /// With an end that no progress moves.
+    #[must_use]
+    pub fn until(self, until_ns: u64) -> Self {
+        Self { until_ns, ..self }
+    }
+
+    /// Whether there is patience left, without waiting.
+    ///
+    /// # Errors
+    /// When stopped, or when its end has come.
+    pub fn check(&self, halt: &Halt) -> Result<(), FabricError> {
+        halt.check()?;
+        let now = now_ns();
+        if now < self.until_ns {
+            return Ok(());
+        }
+        let waited_ms = now.saturating_sub(self.idle_since_ns.unwrap_or(now)) / 1_000_000;
+        Err(FabricError::TimedOut { step: self.step, waited_ms })
     }
 
     /// Something moved.
@@ -47,9 +69,10 @@ impl Patience {
         sockets: &[(BorrowedFd<'_>, PollFlags)],
         halt: &Halt,
     ) -> Result<(), FabricError> {
-        halt.check()?;
         let now = now_ns();
-        let idle = now.saturating_sub(*self.idle_since_ns.get_or_insert(now));
+        let idle_since_ns = *self.idle_since_ns.get_or_insert(now);
+        self.check(halt)?;
+        let idle = now.saturating_sub(idle_since_ns);
         if idle > self.limit_ns {
             return Err(FabricError::TimedOut { step: self.step, waited_ms: idle / 1_000_000 });
         }

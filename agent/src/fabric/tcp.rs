@@ -1,6 +1,6 @@
 //! The `Fabric` port over TCP: runs orders one after another, turns errors into reports.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use model::id::NodeName;
 use super::clock::{Halt, now_ns};
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::error::FabricError;
-use super::pair::{Sent, Transfer};
-use super::schedule::{Slot, Timetable};
+use super::pair::{Outcome, Sent, Transfer};
+use super::schedule::{Slot, Sweep, Timetable};
 use super::socket::STREAMS_MAX;
 use super::{Fabric, FabricCommand, FabricOrder, FabricReport, Traffic};
 use super::{collective, probe};
@@ -157,8 +157,13 @@ fn conduct(endpoint: &Endpoint, order: &FabricOrder, halt: &Halt, reports: &Send
             Traffic::AllReduce { bytes, inject } => {
                 collective::run(endpoint, order, (bytes, inject), halt, reports)
             }
-            Traffic::Pairs { bytes, streams, both_ways } => {
-                pairs(endpoint, order, (bytes, streams, both_ways), halt, reports)
+            Traffic::Pairs { bytes, streams, both_ways, quiet } => {
+                let sweep = match quiet {
+                    true => Sweep::Quiet(order.leaves.clone()),
+                    false => Sweep::Busy(order.world_size),
+                };
+                let table = Timetable::new(order.start_ns, order.end_ns, sweep, both_ways);
+                pairs(endpoint, order, (table, bytes, streams, both_ways), halt, reports)
             }
             Traffic::ProbeOnly => Ok(()),
         };
@@ -186,35 +191,82 @@ fn confess(
 fn pairs(
     endpoint: &Endpoint,
     order: &FabricOrder,
-    (bytes, streams, both_ways): (u64, u32, bool),
+    (table, bytes, streams, both_ways): (Option<Timetable>, u64, u32, bool),
     halt: &Halt,
     reports: &Sender<FabricReport>,
 ) -> Result<(), FabricError> {
-    let table = Timetable::new(order.start_ns, order.end_ns, order.world_size, both_ways)
-        .filter(|_| (1..=STREAMS_MAX).contains(&streams) && bytes > 0)
-        .ok_or_else(|| {
+    let table =
+        table.filter(|_| (1..=STREAMS_MAX).contains(&streams) && bytes > 0).ok_or_else(|| {
             FabricError::Nonsense(format!(
                 "pairs of {} ranks over {streams} streams do not fit into the phase",
                 order.world_size
             ))
         })?;
+    let mut misses = Misses::default();
     for slot in table.slots(order.rank) {
         halt.sleep_until(slot.begin_ns)?;
         let Some(peer) = order.peer(slot.peer) else {
             return Err(FabricError::Nonsense(format!("no address for rank {}", slot.peer)));
         };
         let transfer = transfer(order, slot, peer.address, (bytes, streams));
-        match transfer.run(endpoint, halt) {
-            Ok(Some(sent)) => {
+        // Who comes too late for one slot must not be late for the next one because of it.
+        let outcome = match now_ns() < transfer.meet_ns {
+            true => transfer.run(endpoint, halt),
+            false => Ok(Outcome::Missed(FabricError::TimedOut {
+                step: "begin in time",
+                waited_ms: now_ns().saturating_sub(slot.begin_ns) / 1_000_000,
+            })),
+        };
+        match outcome {
+            Ok(Outcome::Sent(sent)) => {
+                misses.met(&peer.node);
                 let report = report(order, &transfer, peer.node.clone(), both_ways, sent);
                 let _ = reports.send(report);
             }
-            Ok(None) => {}
+            Ok(Outcome::Received) => misses.met(&peer.node),
+            Ok(Outcome::Missed(error)) => {
+                halt.check()?;
+                let (at_ns, phase, text) = (now_ns(), order.phase.clone(), error.to_string());
+                misses.missed(&peer.node, text.clone());
+                let (round, peer) = (slot.number, peer.node.clone());
+                let _ = reports.send(FabricReport::Missed { at_ns, phase, round, peer, text });
+            }
             // One bad link must not end the phase for the others.
             Err(error) => confess(Err(error), order, Some(peer.node.clone()), halt, reports),
         }
     }
+    for (peer, text) in misses.never_met() {
+        fail(reports, order, text, Some(peer));
+    }
     Ok(())
+}
+
+/// Slots of one peer in which two can't have met by a machine's bad moment alone.
+const MISSES_LEAST: u32 = 3;
+
+/// By peer: slots in which we met it, in which we missed it, and why we did last.
+#[derive(Debug, Default)]
+struct Misses(BTreeMap<NodeName, (u32, u32, String)>);
+
+impl Misses {
+    fn met(&mut self, peer: &NodeName) {
+        self.0.entry(peer.clone()).or_default().0 += 1;
+    }
+
+    fn missed(&mut self, peer: &NodeName, why: String) {
+        let (_, missed, last) = self.0.entry(peer.clone()).or_default();
+        *missed += 1;
+        *last = why;
+    }
+
+    /// Those who were there in none of several slots, in words.
+    fn never_met(self) -> impl Iterator<Item = (NodeName, String)> {
+        let gone = |(met, missed): (u32, u32)| met == 0 && missed >= MISSES_LEAST;
+        self.0
+            .into_iter()
+            .filter(move |(_, (met, missed, _))| gone((*met, *missed)))
+            .map(|(peer, (_, missed, why))| (peer, format!("met in none of {missed} slots: {why}")))
+    }
 }
 
 fn transfer(
@@ -234,8 +286,11 @@ fn transfer(
         sends: slot.sends,
         receives: slot.receives,
         meet_ns: slot.begin_ns + length / 2,
-        // The last tenth is for what is under way and for the count to come back.
-        cut_ns: slot.end_ns - length / 10,
+        // The last parts are for what is under way, and for the count to come back: into the
+        // next slot where a machine is busy, but not so far that it misses that one too.
+        cut_ns: slot.end_ns - length / 6,
+        count_ns: slot.end_ns - length / 10,
+        end_ns: slot.end_ns + length / 4,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pipe messages to and from the fabric port. Instants stay CLOCK_MONOTONIC.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use model::NodeName;
@@ -74,6 +75,7 @@ fn traffic_order(order: &v1::WorkerTraffic) -> Option<FabricOrder> {
             bytes: pairs.bytes,
             streams: pairs.streams,
             both_ways: pairs.both_ways,
+            quiet: pairs.quiet,
         },
         Kind::ProbesOnly(_) => Traffic::ProbeOnly,
     };
@@ -87,9 +89,21 @@ fn traffic_order(order: &v1::WorkerTraffic) -> Option<FabricOrder> {
         rank: order.rank,
         world_size: order.world_size,
         peers: peers?,
+        leaves: leaves(&order.peers),
         traffic,
         probe,
     })
+}
+
+/// Ranks by leaf. Where one leaf is not known none is: then nobody knows who shares an
+/// uplink with whom, and all are of one group.
+fn leaves(peers: &[v1::Peer]) -> Vec<Vec<usize>> {
+    let known = peers.iter().all(|peer| peer.leaf > 0);
+    let mut leaves: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for peer in peers {
+        leaves.entry(if known { peer.leaf } else { 0 }).or_default().push(peer.rank as usize);
+    }
+    leaves.into_values().collect()
 }
 
 /// A report as it goes over the pipe.
@@ -182,6 +196,10 @@ fn happening(report: FabricReport) -> Event {
         FabricReport::Refused { at_ns, count, from } => {
             let text = format!("{count} connections from {from} without this run's token");
             event(at_ns, EventKind::DataPlaneRefused, String::new(), false, text)
+        }
+        FabricReport::Missed { at_ns, phase, round, peer, text } => {
+            let text = format!("{peer}: round {round}: {text}");
+            event(at_ns, EventKind::TransferMissed, phase, false, text)
         }
         FabricReport::Failed { at_ns, phase, text, peer } => {
             let text = match peer {

@@ -41,7 +41,7 @@ pub(crate) fn plan() -> Plan {
     let ramp = PhaseKind::Ramp { from_percent: 0.0, to_percent: 100.0 };
     let all_reduce =
         Traffic::Collective { op: CollectiveOp::AllReduce, bytes: 67_108_864, over: None };
-    let pairs = Traffic::Pairs { bytes: 1 << 28, streams: 1, both_ways: false };
+    let pairs = Traffic::Pairs { bytes: 1 << 28, streams: 1, both_ways: false, quiet: false };
     Plan {
         name: "local".to_owned(),
         requires: BTreeSet::from([Requirement::Compute, Requirement::DataPlane]),
@@ -197,7 +197,7 @@ fn phase_records(phase: &Phase, index: u32, nodes: u32, begin: i64) -> Vec<Recor
     }
     for peer in (0..nodes).filter(|peer| *peer != index) {
         records.push(Record::Latency(latency(phase, peer, begin)));
-        if let Some(Traffic::Pairs { bytes, streams, both_ways }) = phase.traffic {
+        if let Some(Traffic::Pairs { bytes, streams, both_ways, .. }) = phase.traffic {
             records.push(Record::Transfer(Transfer {
                 time_ns: begin,
                 phase: phase.name.clone(),

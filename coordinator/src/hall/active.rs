@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::collective::Transport;
 use model::plan::Plan;
-use model::site::Site;
+use model::site::{DomainKind, Site};
 use proto::channel::NEIGHBOURS_MAX;
 use proto::v1;
 
@@ -125,6 +125,19 @@ impl Active {
             node: node.to_owned(),
             data_address: self.data_addresses.get(node).cloned().unwrap_or_default(),
             gpus: self.nccl.get(node).map_or(0, |member| member.gpus),
+            leaf: self.leaf(node),
+        }
+    }
+
+    /// Number of the one leaf that a node hangs on; 0 where the site doesn't say, or says
+    /// several: a flow over the kernel's choice of cards is on no leaf that we know.
+    fn leaf(&self, node: &str) -> u32 {
+        let Some(site) = &self.site else { return 0 };
+        let Some(node) = site.node_ix(node) else { return 0 };
+        let mut leaves = site.ancestors_of_kind(node, DomainKind::Leaf);
+        match (leaves.next(), leaves.next()) {
+            (Some(leaf), None) => leaf.index() as u32 + 1,
+            _ => 0,
         }
     }
 

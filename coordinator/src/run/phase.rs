@@ -178,8 +178,8 @@ fn traffic_of(phase: &Phase) -> v1::PhaseTraffic {
             let transport = over.map_or("", Transport::word).to_owned();
             Kind::Collective(v1::Collective { op: op.word().to_owned(), bytes, transport })
         }
-        Some(Traffic::Pairs { bytes, streams, both_ways }) => {
-            Kind::Pairs(v1::Pairs { bytes, streams, both_ways })
+        Some(Traffic::Pairs { bytes, streams, both_ways, quiet }) => {
+            Kind::Pairs(v1::Pairs { bytes, streams, both_ways, quiet })
         }
         None => Kind::ProbesOnly(v1::ProbesOnly {}),
     };

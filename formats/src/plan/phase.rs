@@ -202,7 +202,9 @@ fn traffic(table: &Table<'_, '_>, word: &str) -> Option<Traffic> {
             let (op, bytes) = (CollectiveOp::AllReduce, COLLECTIVE_BYTES);
             Some(Traffic::Collective { op, bytes, over: None })
         }
-        "pairs" => Some(Traffic::Pairs { bytes: PAIR_BYTES, streams: 1, both_ways: false }),
+        "pairs" => {
+            Some(Traffic::Pairs { bytes: PAIR_BYTES, streams: 1, both_ways: false, quiet: false })
+        }
         _ => None,
     };
     collective.or(pairs).or(alone)
@@ -247,11 +249,12 @@ fn transport(table: &Table<'_, '_>) -> Option<Transport> {
 }
 
 fn pairs(table: &Table<'_, '_>) -> Traffic {
-    table.only(&["bytes", "streams", "both_ways"]);
+    table.only(&["bytes", "streams", "both_ways", "quiet"]);
     let streams = table.whole("streams", 1..=STREAMS_MAX).unwrap_or(1);
     Traffic::Pairs {
         bytes: table.whole("bytes", 1..=PAIR_BYTES_MAX).unwrap_or(PAIR_BYTES),
         streams: u32::try_from(streams).unwrap_or(1),
         both_ways: table.flag("both_ways").unwrap_or(false),
+        quiet: table.flag("quiet").unwrap_or(false),
     }
 }

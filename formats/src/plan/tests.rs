@@ -46,7 +46,7 @@ fn defaults_are_as_documented() {
         )
     );
     let pairs = phase_of("kind = \"pairs\"\nseconds = 1");
-    let traffic = Traffic::Pairs { bytes: 32 << 20, streams: 1, both_ways: false };
+    let traffic = Traffic::Pairs { bytes: 32 << 20, streams: 1, both_ways: false, quiet: false };
     assert_eq!(pairs.traffic, Some(traffic));
     let ramp = phase_of("kind = \"ramp\"\nseconds = 1\nload = { percent = 70 }");
     assert_eq!(ramp.kind, PhaseKind::Ramp { from_percent: 0.0, to_percent: 70.0 });
