@@ -1,5 +1,6 @@
 //! site.toml: the site graph as an operator writes it.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use model::Site;
@@ -90,7 +91,7 @@ fn ids_of(domains: &[Table<'_, '_>]) -> Vec<String> {
     domains.iter().filter_map(|domain| domain.text("id")).collect()
 }
 
-const DOMAIN_KEYS: [&str; 11] = [
+const DOMAIN_KEYS: [&str; 12] = [
     "kind",
     "id",
     "within",
@@ -102,6 +103,7 @@ const DOMAIN_KEYS: [&str; 11] = [
     "volts",
     "amps",
     "phases",
+    "addresses",
 ];
 
 fn domain(table: &Table<'_, '_>) -> Option<Domain> {
@@ -122,7 +124,22 @@ fn domain(table: &Table<'_, '_>) -> Option<Domain> {
         volts: table.real("volts"),
         amps: table.real("amps"),
         phases: table.whole("phases", 1..=3).and_then(|phases| u32::try_from(phases).ok()),
+        addresses: addresses(table),
     })
+}
+
+/// Addresses as they are written by whoever answers from them.
+fn addresses(table: &Table<'_, '_>) -> Vec<String> {
+    let written = table.texts("addresses").unwrap_or_default();
+    let read = written.into_iter().filter_map(|at| {
+        let address = at.value.parse::<IpAddr>();
+        if address.is_err() {
+            let what = format!("\"{}\" is no IP address", at.value.escape_debug());
+            table.document.add(&at.span, what, "write it as 10.0.0.1 or as fe80::1");
+        }
+        address.ok().map(|address| address.to_string())
+    });
+    read.collect()
 }
 
 fn domain_kind(table: &Table<'_, '_>) -> Option<DomainKind> {

@@ -206,6 +206,8 @@ pub struct Transfer {
     pub both_ways: bool,
     pub retransmits: Reading<u64>,
     pub congestion: String,
+    /// Addresses of the routers that carried it, in order; `None` where they did not say.
+    pub via: Option<Vec<String>>,
 }
 
 /// A window of one collective, as one rank saw it.

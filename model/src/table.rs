@@ -62,6 +62,8 @@ pub struct PairRow {
     /// Gbit/s of the payload.
     pub gbps: Option<f64>,
     pub dport: Option<u64>,
+    /// Five-tuples that the rate is the sum of; 1 where nothing is said.
+    pub streams: Option<u32>,
     pub seconds: Option<f64>,
     /// Network card of the sender.
     pub nic: Option<String>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::binaries;
+use crate::clos::{Clos, HOSTS, LEAVES};
 use crate::network::Network;
 use crate::process::{Done, Process, Worker, workers};
 use crate::watch::{Watch, wait_until};
@@ -91,6 +92,16 @@ impl Bank {
         (bank.address, bank.join_address) =
             (format!("{}:7733", bank.host), format!("{}:7734", bank.host));
         bank.and_authority()
+    }
+
+    /// As [`Bank::networked`], with a leaf-spine fabric between the agents ([`Clos`]).
+    #[must_use]
+    pub fn clos() -> Self {
+        let mut bank = Self::networked(LEAVES * HOSTS);
+        if let Some(network) = &mut bank.network {
+            Clos::build(network);
+        }
+        bank
     }
 
     fn and_authority(mut self) -> Self {

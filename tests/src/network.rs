@@ -15,6 +15,7 @@ const QUEUE: &str = "2s";
 pub struct Network {
     prefix: String,
     nodes: Vec<String>,
+    routers: Vec<String>,
 }
 
 impl Network {
@@ -25,7 +26,8 @@ impl Network {
     #[must_use]
     pub fn new(count: usize) -> Self {
         let nodes = (1..=count).map(|number| format!("n{number}")).collect();
-        let network = Self { prefix: format!("lb{}", std::process::id()), nodes };
+        let prefix = format!("lb{}", std::process::id());
+        let network = Self { prefix, nodes, routers: Vec::new() };
         let hub = network.name("hub");
         ip(&["netns", "add", &hub]);
         ip(&["-n", &hub, "link", "set", "lo", "up"]);
@@ -80,25 +82,39 @@ impl Network {
             let bucket = ["tbf", "rate", &rate, "burst", "4kb", "latency", QUEUE];
             let place = ["qdisc", "add", "dev", device, "root"];
             let space = self.name(space);
-            command("tc", &[&["-n", &space], place.as_slice(), &bucket].concat());
+            tc(&[&["-n", &space], place.as_slice(), &bucket].concat());
         }
     }
 
     /// As fast as the machine again.
     pub fn quicken(&self, node: &str) {
         for (space, device) in [("hub", node), (node, "eth0")] {
-            command("tc", &["-n", &self.name(space), "qdisc", "del", "dev", device, "root"]);
+            tc(&["-n", &self.name(space), "qdisc", "del", "dev", device, "root"]);
         }
     }
 
-    fn name(&self, node: &str) -> String {
+    /// A namespace more, which passes packets on: by the five-tuple where it has a choice, and
+    /// with a word to the sender of each that lived too short.
+    pub(crate) fn router(&mut self, name: &str) {
+        let space = self.name(name);
+        ip(&["netns", "add", &space]);
+        self.routers.push(name.to_owned());
+        ip(&["-n", &space, "link", "set", "lo", "up"]);
+        let words = ["net.ipv4.ip_forward=1", "net.ipv4.fib_multipath_hash_policy=1"];
+        let more = ["net.ipv4.icmp_ratelimit=0", "net.ipv4.icmp_ratemask=0"];
+        let words = [&["netns", "exec", &space, "sysctl", "-qw"], &words[..], &more[..]].concat();
+        ip(&words);
+    }
+
+    pub(crate) fn name(&self, node: &str) -> String {
         format!("{}-{node}", self.prefix)
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        for node in self.nodes.iter().map(String::as_str).chain(["hub"]) {
+        let nodes = self.nodes.iter().chain(&self.routers);
+        for node in nodes.map(String::as_str).chain(["hub"]) {
             // One that was never made, because making it failed, is not there to remove.
             let _ = Command::new("ip").args(["netns", "del", &self.name(node)]).output();
         }
@@ -109,7 +125,11 @@ fn address(host: usize) -> String {
     format!("10.77.0.{host}")
 }
 
-fn ip(arguments: &[&str]) {
+pub(crate) fn tc(arguments: &[&str]) {
+    command("tc", arguments);
+}
+
+pub(crate) fn ip(arguments: &[&str]) {
     command("ip", arguments);
 }
 

@@ -2,17 +2,21 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::clock::{Halt, now_ns};
 use super::error::FabricError;
 use super::hello::{ANSWER_BYTES, Hello, Purpose, Token, WELCOME, nonce};
 use super::listener::Listener;
+use super::path::{self, Hops};
 use super::socket::{Tuning, connect, source_port};
 
 /// Longest single attempt to connect, and pause before the next one.
 const ATTEMPT: Duration = Duration::from_secs(2);
 const PAUSE_NS: u64 = 20_000_000;
+/// Ways that could not be learned in a row, after which nobody is asked any more.
+const SILENCES_MAX: u32 = 8;
 
 /// How an endpoint is set up.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub const STALL_NS: u64 = 5_000_000_000;
 pub struct Endpoint {
     config: EndpointConfig,
     listener: Listener,
+    /// Ways in a row that could not be learned.
+    silences: AtomicU32,
 }
 
 impl Endpoint {
@@ -44,7 +50,7 @@ impl Endpoint {
     /// When the address can't be bound.
     pub fn bind(config: EndpointConfig) -> io::Result<Self> {
         let listener = Listener::bind(config.listen, config.token.clone(), &config.tuning)?;
-        Ok(Self { config, listener })
+        Ok(Self { config, listener, silences: AtomicU32::new(0) })
     }
 
     /// The address really bound.
@@ -90,9 +96,36 @@ impl Endpoint {
         deadline_ns: u64,
         halt: &Halt,
     ) -> Result<TcpStream, FabricError> {
+        self.call_over(peer, target, hello, deadline_ns, halt, false).map(|(stream, _)| stream)
+    }
+
+    /// As [`Endpoint::call`], with the way of the connection where it can be learned.
+    ///
+    /// # Errors
+    /// As of [`Endpoint::call`].
+    pub fn call_traced(
+        &self,
+        peer: u32,
+        target: SocketAddr,
+        hello: Hello,
+        deadline_ns: u64,
+        halt: &Halt,
+    ) -> Result<(TcpStream, Option<Hops>), FabricError> {
+        self.call_over(peer, target, hello, deadline_ns, halt, true)
+    }
+
+    fn call_over(
+        &self,
+        peer: u32,
+        target: SocketAddr,
+        hello: Hello,
+        deadline_ns: u64,
+        halt: &Halt,
+        trace: bool,
+    ) -> Result<(TcpStream, Option<Hops>), FabricError> {
         loop {
-            let failure = match self.attempt(peer, target, hello) {
-                Ok(stream) => return Ok(stream),
+            let failure = match self.attempt(peer, target, hello, trace) {
+                Ok(called) => return Ok(called),
                 Err(failure) => failure,
             };
             if now_ns() + PAUSE_NS >= deadline_ns {
@@ -102,19 +135,43 @@ impl Endpoint {
         }
     }
 
+    /// A connection whose way is known. Where routers say nothing they are not asked for
+    /// ever: each silence costs time of the slot.
+    fn trace(
+        &self,
+        target: SocketAddr,
+        source: SocketAddr,
+        tuning: &Tuning,
+    ) -> Option<(TcpStream, Hops)> {
+        if self.silences.load(Ordering::Relaxed) >= SILENCES_MAX {
+            return None;
+        }
+        let traced = path::connect(target, source, tuning);
+        match traced {
+            Some(_) => self.silences.store(0, Ordering::Relaxed),
+            None => _ = self.silences.fetch_add(1, Ordering::Relaxed),
+        }
+        traced
+    }
+
     fn attempt(
         &self,
         peer: u32,
         target: SocketAddr,
         hello: Hello,
-    ) -> Result<TcpStream, FabricError> {
+        trace: bool,
+    ) -> Result<(TcpStream, Option<Hops>), FabricError> {
         let port = match hello.purpose {
             Purpose::Bulk { stream, .. } => source_port(&self.config.tuning, peer, stream),
             Purpose::Ring | Purpose::Probe => 0,
         };
         let source = SocketAddr::new(self.config.listen.ip(), port);
         let tuning = self.config.tuning.of(hello.purpose, target.ip());
-        let mut stream = connect(target, source, &tuning, ATTEMPT)?;
+        let traced = if trace { self.trace(target, source, &tuning) } else { None };
+        let (mut stream, hops) = match traced {
+            Some((stream, hops)) => (stream, Some(hops)),
+            None => (connect(target, source, &tuning, ATTEMPT)?, None),
+        };
         let nonsense = || FabricError::Nonsense(format!("{target} answered, but not as one of us"));
         let said = nonce().map(|nonce| hello.encode(&nonce)).map_err(FabricError::io("hello"))?;
         let mut answer = [0; ANSWER_BYTES];
@@ -130,6 +187,6 @@ impl Endpoint {
             .write_all(&proof)
             .and_then(|()| stream.read_exact(&mut welcome))
             .map_err(FabricError::io("hello"))?;
-        if welcome == WELCOME { Ok(stream) } else { Err(nonsense()) }
+        if welcome == WELCOME { Ok((stream, hops)) } else { Err(nonsense()) }
     }
 }

@@ -14,6 +14,7 @@ pub mod listener;
 pub mod nccl;
 pub mod operand;
 pub mod pair;
+pub mod path;
 pub mod patience;
 pub mod probe;
 pub mod progress;
@@ -31,6 +32,7 @@ use model::histogram::LatencyHistogram;
 use model::id::NodeName;
 use model::reading::Reading;
 
+use path::Hops;
 use ring::RingInjection;
 
 /// Another rank, and where it listens.
@@ -150,6 +152,8 @@ pub enum FabricReport {
         both_ways: bool,
         retransmits: Reading<u64>,
         congestion: String,
+        /// Addresses of the routers that carried it, where they said so.
+        via: Option<Hops>,
     },
     /// Two that should have met in a slot did not: not measured, and nobody's fault yet.
     Missed { at_ns: u64, phase: String, round: u32, peer: NodeName, text: String },

@@ -17,6 +17,7 @@ use super::clock::{Halt, now_ns};
 use super::endpoint::Endpoint;
 use super::error::FabricError;
 use super::hello::{Hello, Purpose};
+use super::path::Hops;
 use super::patience::Patience;
 use super::progress::Progress;
 use super::socket::{close_at_once, congestion_of, retransmits_of};
@@ -92,10 +93,16 @@ pub struct Sent {
     pub retransmits: Reading<u64>,
     /// Really used.
     pub congestion: String,
+    /// The routers on its way, of a transfer over one stream.
+    pub via: Option<Hops>,
 }
 
 impl Sent {
-    fn over(streams: &[TcpStream], measured: Measured) -> Result<Self, FabricError> {
+    fn over(
+        streams: &[TcpStream],
+        measured: Measured,
+        via: Option<Hops>,
+    ) -> Result<Self, FabricError> {
         let Some(first) = streams.first() else {
             return Err(FabricError::Nonsense("a transfer over no stream".into()));
         };
@@ -105,7 +112,8 @@ impl Sent {
         let retransmits =
             again.sum::<Option<u64>>().map_or(Reading::Absent(Absence::Failed), Reading::Value);
         let (source_port, dest_port) = (source.port(), dest.port());
-        Ok(Self { measured, source_port, dest_port, retransmits, congestion: congestion_of(first) })
+        let congestion = congestion_of(first);
+        Ok(Self { measured, source_port, dest_port, retransmits, congestion, via })
     }
 }
 
@@ -117,13 +125,13 @@ impl Transfer {
     /// fails in another way than by its peer's absence.
     pub fn run(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Outcome, FabricError> {
         let met = self.call(endpoint, halt).and_then(|out| Ok((out, self.take(endpoint, halt)?)));
-        let (outgoing, incoming) = match met {
+        let ((outgoing, via), incoming) = match met {
             Ok(met) => met,
             Err(FabricError::Stopped) => return Err(FabricError::Stopped),
             Err(error @ FabricError::Nonsense(_)) => return Err(error),
             Err(error) => return Ok(Outcome::Missed(error)),
         };
-        let done = match self.exchange(endpoint, &outgoing, &incoming, halt) {
+        let done = match self.exchange(endpoint, (&outgoing, via), &incoming, halt) {
             Err(error @ FabricError::TimedOut { .. }) => Ok(Outcome::Missed(error)),
             Err(error) if error.is_departure() => Ok(Outcome::Missed(error)),
             done => done,
@@ -140,7 +148,7 @@ impl Transfer {
     fn exchange(
         &self,
         endpoint: &Endpoint,
-        outgoing: &[TcpStream],
+        (outgoing, via): (&[TcpStream], Option<Hops>),
         incoming: &[TcpStream],
         halt: &Halt,
     ) -> Result<Outcome, FabricError> {
@@ -169,19 +177,31 @@ impl Transfer {
             let text = format!("sent {ours} bytes, the peer counted {theirs}");
             return Err(FabricError::Nonsense(text));
         }
-        Sent::over(outgoing, measured).map(Outcome::Sent)
+        Sent::over(outgoing, measured, via).map(Outcome::Sent)
     }
 
-    fn call(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Vec<TcpStream>, FabricError> {
+    /// The streams that we send on; of a single one also its way.
+    fn call(
+        &self,
+        endpoint: &Endpoint,
+        halt: &Halt,
+    ) -> Result<(Vec<TcpStream>, Option<Hops>), FabricError> {
         let wanted = if self.sends { self.streams } else { 0 };
         let (peer, address) = self.peer;
-        (0..wanted)
-            .map(|stream| {
-                let purpose = Purpose::Bulk { round: self.round, stream };
-                let hello = Hello { epoch: self.epoch, rank: self.rank, purpose };
-                endpoint.call(peer, address, hello, self.meet_ns, halt).and_then(nonblocking)
-            })
-            .collect()
+        let hello = |stream| {
+            let purpose = Purpose::Bulk { round: self.round, stream };
+            Hello { epoch: self.epoch, rank: self.rank, purpose }
+        };
+        if wanted == 1 {
+            let (stream, via) =
+                endpoint.call_traced(peer, address, hello(0), self.meet_ns, halt)?;
+            return Ok((vec![nonblocking(stream)?], via));
+        }
+        let call = |stream| {
+            let called = endpoint.call(peer, address, hello(stream), self.meet_ns, halt);
+            called.and_then(nonblocking)
+        };
+        Ok(((0..wanted).map(call).collect::<Result<_, _>>()?, None))
     }
 
     fn take(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Vec<TcpStream>, FabricError> {

@@ -314,5 +314,6 @@ fn report(
         both_ways,
         retransmits: sent.retransmits,
         congestion: sent.congestion,
+        via: sent.via,
     }
 }

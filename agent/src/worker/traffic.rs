@@ -156,6 +156,7 @@ fn record(report: FabricReport) -> Record {
             both_ways,
             retransmits,
             congestion,
+            via,
         } => Record::Transfer(Transfer {
             time_ns: at_ns as i64,
             phase,
@@ -169,6 +170,7 @@ fn record(report: FabricReport) -> Record {
             both_ways,
             retransmits,
             congestion,
+            via: via.map(|hops| hops.iter().map(ToString::to_string).collect()),
         }),
         FabricReport::Latency { from_ns, to_ns, phase, peer, loaded, lost, histogram } => {
             let (from_ns, to_ns) = (from_ns as i64, to_ns as i64);

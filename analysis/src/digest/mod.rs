@@ -31,7 +31,7 @@ use device::{DeviceEvidence, DevicePhase};
 use events::{EventGroup, EventKey, EventLog};
 use fabric::{CollectiveKey, LatencyEvidence, LatencyKey, Pair, Ranks, TransferEvidence};
 use meters::Meters;
-use pairs::Pairs;
+use pairs::{PairPhase, Pairs, flow_row, pair_phases};
 use ports::Ports;
 use stream::Stream;
 use telemetry::{Fold, Telemetry};
@@ -89,6 +89,8 @@ pub struct Digest {
     /// Phases of the plan: what arrives under another name counts as outside of phases,
     /// so that no agent can make the evidence grow.
     phases: BTreeMap<String, PhaseKind>,
+    /// Phases with transfers between pairs.
+    pair_phases: BTreeMap<String, PairPhase>,
     seen: Seen,
     samples: Fold,
 }
@@ -98,7 +100,8 @@ impl Digest {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let phases = plan.phases.iter().map(|phase| (phase.name.clone(), phase.kind)).collect();
-        Self { phases, seen: Seen::default(), samples: Fold::default() }
+        let (seen, samples) = (Seen::default(), Fold::default());
+        Self { phases, pair_phases: pair_phases(plan), seen, samples }
     }
 
     /// Counts one batch; a batch that is here already (same instance, same seq) falls away.
@@ -188,6 +191,9 @@ impl Digest {
                 let pair = Pair { from: node.clone(), to: transfer.peer.clone() };
                 let key = (pair, self.phase(&transfer.phase));
                 self.seen.transfers.entry(key).or_default().add(transfer);
+                if let Some(phase) = self.pair_phases.get(&transfer.phase) {
+                    self.seen.pairs.add(&[flow_row(node, phase, transfer)]);
+                }
             }
             Record::Collective(window) => {
                 let key = CollectiveKey {

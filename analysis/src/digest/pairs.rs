@@ -4,9 +4,12 @@
 //! are kept, not summed. A row that comes twice is one row. Past [`FLOWS_MAX`] whole rounds
 //! are left out, chosen by a hash of their number: the same ones from any order and split.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::NodeName;
+use model::plan::{Plan, Traffic};
+use model::record::Transfer;
 use model::table::PairRow;
 
 /// Most flows kept: every ordered pair of 1,024 nodes once, in about 150 MB.
@@ -27,6 +30,8 @@ pub struct Flow {
     pub time_ns: i64,
     /// Source port; `None` where the table has none.
     pub sport: Option<u32>,
+    /// Five-tuples that the rate is of: 1 but for an agent's transfer over several streams.
+    pub streams: u32,
     kbps: u64,
     /// Node that sent.
     pub src: Arc<str>,
@@ -119,6 +124,7 @@ impl Pairs {
             round: row.round,
             time_ns: row.time_ns,
             sport: row.sport.and_then(|port| u32::try_from(port).ok()),
+            streams: row.streams.unwrap_or(1).max(1),
             kbps: (gbps * KBPS_PER_GBPS).round() as u64,
             src: self.name(&row.src),
             dst: self.name(&row.dst),
@@ -152,6 +158,46 @@ impl Pairs {
             self.flows.retain(|flow| depth(flow.round) >= level);
             self.level = level;
         }
+    }
+}
+
+/// A phase of transfers between pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PairPhase {
+    /// Its place in the plan: slots of two phases never ran at the same time.
+    place: u32,
+    loaded: bool,
+}
+
+/// Slots of a phase are numbered below this: half a million seconds of the quickest.
+const SLOTS_MAX: u32 = 1 << 20;
+
+/// The phases of a plan that hold transfers, by name.
+pub(super) fn pair_phases(plan: &Plan) -> BTreeMap<String, PairPhase> {
+    let named = plan.phases.iter().zip(0..).filter_map(|(phase, place)| {
+        let loaded = phase.load.is_some();
+        matches!(phase.traffic, Some(Traffic::Pairs { .. }))
+            .then(|| (phase.name.clone(), PairPhase { place, loaded }))
+    });
+    named.collect()
+}
+
+/// An agent's transfer as a row of a table of pairs, so that both are judged alike.
+pub(super) fn flow_row(src: &NodeName, phase: &PairPhase, transfer: &Transfer) -> PairRow {
+    let rate = transfer.bytes as f64 * 8.0 / transfer.seconds / 1e9;
+    PairRow {
+        time_ns: transfer.time_ns,
+        round: phase.place.wrapping_mul(SLOTS_MAX).wrapping_add(transfer.round % SLOTS_MAX),
+        src: src.0.clone(),
+        dst: transfer.peer.0.clone(),
+        sport: Some(transfer.source_port.into()),
+        gbps: (transfer.seconds > 0.0).then_some(rate),
+        dport: Some(transfer.dest_port.into()),
+        seconds: Some(transfer.seconds),
+        load: Some(if phase.loaded { "loaded" } else { "idle" }.to_owned()),
+        streams: Some(transfer.streams),
+        via: transfer.via.as_ref().map(|hops| hops.join(">")),
+        ..PairRow::default()
     }
 }
 

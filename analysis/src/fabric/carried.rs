@@ -33,7 +33,7 @@ pub(super) fn visits(table: &Table) -> Vec<Vec<Visit>> {
             }
             if let Some(visit) = visits.last_mut() {
                 visit.total += gbps;
-                visit.flows += 1;
+                visit.flows += row.flow.streams;
                 visit.tuples = visit.tuples.wrapping_add(tuple);
             }
         }

@@ -52,6 +52,7 @@ pub(super) struct Map<'a> {
     links: BTreeMap<(DomainIx, DomainIx), f64>,
     uplinks: BTreeMap<DomainIx, Vec<(DomainIx, f64)>>,
     pods: Vec<Option<DomainIx>>,
+    addresses: BTreeMap<&'a str, DomainIx>,
 }
 
 impl<'a> Map<'a> {
@@ -72,7 +73,9 @@ impl<'a> Map<'a> {
             let mut above = site.above(leaf).iter().copied();
             above.find(|&above| site.domain(above).kind == DomainKind::Pod)
         };
-        Self { site, links, uplinks, pods: site.domain_ixs().map(pod).collect() }
+        let own = |ix| site.domain(ix).addresses.iter().map(move |own| (own.as_str(), ix));
+        let addresses = site.domain_ixs().flat_map(own).collect();
+        Self { site, links, uplinks, pods: site.domain_ixs().map(pod).collect(), addresses }
     }
 
     /// The way of a flow; `None` when the site has no node of one of its names.
@@ -154,8 +157,7 @@ impl<'a> Map<'a> {
     /// leaf's side is unknown: some uplink of it.
     fn between(&self, from: DomainIx, to: DomainIx, via: Option<&str>, out: &mut Vec<Element>) {
         let named = via.into_iter().flat_map(|via| via.split('>'));
-        let mut stops: Vec<DomainIx> =
-            named.filter_map(|name| self.site.domain_ix(name.trim())).collect();
+        let mut stops: Vec<DomainIx> = named.filter_map(|name| self.switch(name.trim())).collect();
         stops.retain(|&stop| stop != from && stop != to);
         let Some((&first, &last)) = stops.first().zip(stops.last()) else {
             out.extend([Element::LeafUp(from), Element::LeafDown(to)]);
@@ -165,6 +167,11 @@ impl<'a> Map<'a> {
         let inner = stops.windows(2).filter_map(|two| self.link(two[0], two[1]));
         out.extend(inner);
         out.push(self.link(last, to).unwrap_or(Element::LeafDown(to)));
+    }
+
+    /// A switch by its id, or by one of the addresses that it answers from.
+    fn switch(&self, name: &str) -> Option<DomainIx> {
+        self.site.domain_ix(name).or_else(|| self.addresses.get(name).copied())
     }
 
     /// A link between two switches: one that the site declares, or, where the site has no

@@ -91,7 +91,7 @@ impl<'a> Table<'a> {
             classes(&routed.iter().map(|(flow, route)| (*flow, route.hop)).collect::<Vec<_>>());
         let mut usual: BTreeMap<&Class, Vec<f64>> = BTreeMap::new();
         for ((flow, _), class) in routed.iter().zip(&classes) {
-            usual.entry(class).or_default().push(flow.gbps() * class.tuples as f64);
+            usual.entry(class).or_default().push(pair_rate(flow, class.tuples));
         }
         let usual: BTreeMap<&Class, f64> = usual
             .into_iter()
@@ -118,7 +118,7 @@ impl<'a> Table<'a> {
                 alone += 1;
                 continue;
             };
-            let rate = flow.gbps() * class.tuples as f64;
+            let rate = pair_rate(flow, class.tuples);
             let excess = (usual / rate - 1.0).clamp(0.0, EXCESS_MAX);
             let find = |element: &Element| elements.binary_search(element).unwrap_or(0) as u32;
             let path: Vec<u32> = route.elements.iter().map(find).collect();
@@ -140,6 +140,11 @@ impl<'a> Table<'a> {
     }
 }
 
+/// What the pair would get if all of its tuples went as those of this flow.
+fn pair_rate(flow: &Flow, tuples: usize) -> f64 {
+    flow.gbps() * tuples as f64 / f64::from(flow.streams)
+}
+
 fn classes<'a>(flows: &[(&'a Flow, Hop)]) -> Vec<Class<'a>> {
     type PairKey<'a> = (u32, &'a str, &'a str, Option<&'a str>);
     let key =
@@ -147,7 +152,7 @@ fn classes<'a>(flows: &[(&'a Flow, Hop)]) -> Vec<Class<'a>> {
     let mut tuples: BTreeMap<PairKey, usize> = BTreeMap::new();
     let mut company: BTreeMap<u32, usize> = BTreeMap::new();
     for (flow, _) in flows {
-        *tuples.entry(key(flow)).or_default() += 1;
+        *tuples.entry(key(flow)).or_default() += flow.streams as usize;
         *company.entry(flow.round).or_default() += 1;
     }
     let class = |(flow, hop): &(&'a Flow, Hop)| Class {

@@ -46,6 +46,7 @@ pub(super) fn names(draft: &SiteDraft) -> Result<Names, Vec<SiteProblem>> {
         }
         found.domain(domain);
     }
+    found.addresses(draft);
     let mut nodes = HashMap::with_capacity(draft.nodes.len());
     for (position, node) in draft.nodes.iter().enumerate() {
         found.at(SitePart::Node(position), &node.name);
@@ -196,6 +197,20 @@ impl Found {
             if count > most {
                 let what = format!("{count} {noun} are over the limit of {most}");
                 self.add("", what, "split the site into one file for each hall");
+            }
+        }
+    }
+
+    /// One address of two switches would put blame on either by chance.
+    fn addresses(&mut self, draft: &SiteDraft) {
+        let mut known: HashMap<&str, &str> = HashMap::new();
+        for (position, domain) in draft.domains.iter().enumerate() {
+            self.at(SitePart::Domain(position), &domain.id);
+            for address in &domain.addresses {
+                if let Some(other) = known.insert(address, &domain.id) {
+                    let what = format!("{address} is also an address of \"{other}\"");
+                    self.add("addresses", what, "give each address to the switch that has it");
+                }
             }
         }
     }

@@ -37,6 +37,8 @@ pub struct Domain {
     pub amps: Option<f64>,
     /// Number of phases, 1 to 3.
     pub phases: Option<u32>,
+    /// IP addresses from which a switch answers: paths are learned from them.
+    pub addresses: Vec<String>,
 }
 
 impl Domain {
@@ -55,6 +57,7 @@ impl Domain {
             volts: None,
             amps: None,
             phases: None,
+            addresses: Vec::new(),
         }
     }
 

@@ -315,6 +315,8 @@ fn transfer_to_wire(transfer: &Transfer) -> v1::Transfer {
         both_ways: transfer.both_ways,
         retransmits: reading_to_wire(transfer.retransmits.map(|count| count as f64)),
         congestion: transfer.congestion.clone(),
+        via: transfer.via.clone().unwrap_or_default(),
+        path_known: transfer.via.is_some(),
     }
 }
 
@@ -332,6 +334,7 @@ fn transfer_from_wire(transfer: &v1::Transfer) -> Transfer {
         both_ways: transfer.both_ways,
         retransmits: reading_from_wire(transfer.retransmits.as_ref()).map(|count| count as u64),
         congestion: transfer.congestion.clone(),
+        via: transfer.path_known.then(|| transfer.via.clone()),
     }
 }
 
