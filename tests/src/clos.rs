@@ -19,6 +19,8 @@ pub const HOSTS: usize = 2;
 pub const MBIT: f64 = 100.0;
 /// A bucket holds so much: a few packets, so that a slot's rate is the link's.
 const BURST: &str = "16kb";
+/// Both ends of the cable between a spine's halves.
+const TRUNK: &str = "trunk";
 /// What waits longer is lost: short, so that a full link costs milliseconds.
 const LATENCY: &str = "20ms";
 
@@ -68,6 +70,11 @@ fn half(spine: usize, pod: usize) -> String {
 fn ends(leaf: usize, spine: usize) -> (String, String) {
     let ends = |host: usize| format!("10.81.{spine}.{}", 4 * leaf + host);
     (ends(1), ends(2))
+}
+
+/// A trunk carries what the uplinks of a pod's leaves bring: 1:1.
+fn speed(device: &str) -> f64 {
+    if device == TRUNK { MBIT * (LEAVES / 2) as f64 } else { MBIT }
 }
 
 /// Ends of a spine's trunk, by pod.
@@ -135,9 +142,9 @@ impl<'a> Clos<'a> {
     fn trunks(&self) {
         for spine in 1..=SPINES {
             let (first, second) = (half(spine, 1), half(spine, 2));
-            self.cable((&first, "trunk"), (&second, "trunk"));
-            self.number(&first, "trunk", &trunk(spine, 1));
-            self.number(&second, "trunk", &trunk(spine, 2));
+            self.cable((&first, TRUNK), (&second, TRUNK));
+            self.number(&first, TRUNK, &trunk(spine, 1));
+            self.number(&second, TRUNK, &trunk(spine, 2));
         }
     }
 
@@ -186,7 +193,7 @@ impl<'a> Clos<'a> {
         ip(&[&["-n", left.as_str()], pair.as_slice(), &[&right]].concat());
         for (space, (_, device)) in [(&left, a), (&right, b)] {
             ip(&["-n", space, "link", "set", device, "up"]);
-            self.shape("add", space, device, MBIT);
+            self.shape("add", space, device, speed(device));
         }
     }
 
@@ -205,13 +212,12 @@ impl<'a> Clos<'a> {
             }
             Place::HostUp(host) => vec![(format!("n{host}"), "fab0".to_owned())],
             Place::HostDown(host) => vec![(leaf(leaf_of(host)), format!("n{host}"))],
-            // Two leaves share a trunk at the speed of one cable: 1:1 with both of theirs.
             Place::Cut(pod) => {
-                (1..=SPINES).map(|spine| (half(spine, pod), "trunk".to_owned())).collect()
+                (1..=SPINES).map(|spine| (half(spine, pod), TRUNK.to_owned())).collect()
             }
         };
         for (space, device) in ends {
-            self.shape("change", &self.network.name(&space), &device, MBIT * share);
+            self.shape("change", &self.network.name(&space), &device, speed(&device) * share);
         }
     }
 }

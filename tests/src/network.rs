@@ -100,7 +100,11 @@ impl Network {
         ip(&["netns", "add", &space]);
         self.routers.push(name.to_owned());
         ip(&["-n", &space, "link", "set", "lo", "up"]);
-        let words = ["net.ipv4.ip_forward=1", "net.ipv4.fib_multipath_hash_policy=1"];
+        // Policy 1 takes the sending socket's own random number, which comes along inside one
+        // kernel; policy 3 reads the packet, as a switch does: addresses, protocol and ports.
+        let policy =
+            ["net.ipv4.fib_multipath_hash_policy=3", "net.ipv4.fib_multipath_hash_fields=55"];
+        let words = ["net.ipv4.ip_forward=1", policy[0], policy[1]];
         let more = ["net.ipv4.icmp_ratelimit=0", "net.ipv4.icmp_ratemask=0"];
         let words = [&["netns", "exec", &space, "sysctl", "-qw"], &words[..], &more[..]].concat();
         ip(&words);

@@ -3,14 +3,19 @@
 //!
 //! `LOADBANK_FABRIC=N` does every case with N seeds and prints the table of `docs/fabric.md`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use system_tests::clos::{self, Clos, HOSTS, LEAVES, Place};
+use system_tests::clos::{self, Clos, HOSTS, LEAVES, Place, SPINES};
 use system_tests::{Bank, require};
 
 /// A run of the plan below, with its start and its end.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How long a flapping link is bad: two slots of the quiet sweep.
+const BAD: Duration = Duration::from_secs(1);
 
 /// A quiet sweep with one flow on a link, then all hosts at once with many five-tuples.
 const PLAN: &str = r#"schema = 1
@@ -25,7 +30,7 @@ seconds = 4
 [[phase]]
 name = "quiet"
 kind = "pairs"
-seconds = 39
+seconds = 52
 pairs = { quiet = true }
 
 [[phase]]
@@ -38,19 +43,84 @@ pairs = { streams = 16 }
 /// Something wrong with the fabric, and what a report may call it.
 struct Case {
     name: &'static str,
-    limits: &'static [(Place, f64)],
-    /// Kind of each finding that must be there, and the suspects of which one must be in it.
-    wanted: &'static [(&'static str, &'static [&'static str])],
+    limits: Vec<(Place, f64)>,
+    /// A place that is at a tenth for a quarter of the time.
+    flaps: Option<Place>,
+    /// Kind of each finding that must be there, and the names of which one must be in it.
+    wanted: Vec<(&'static str, Vec<String>)>,
 }
 
-const HEALTHY: Case = Case { name: "none", limits: &[], wanted: &[] };
-const HALF: Case = Case {
-    name: "one uplink at half rate",
-    limits: &[(Place::Up(1, 2), 0.5)],
-    wanted: &[("slow_uplink", &["leaf-1>spine-2"])],
-};
+/// What can be wrong; the place is the seed's.
+const CASES: [fn(usize) -> Case; 7] = [none, half, fifth, card, cut, flap, two];
 
-/// The report's verdict, the run's report as JSON and as text.
+fn sound(name: &'static str) -> Case {
+    Case { name, limits: Vec::new(), flaps: None, wanted: Vec::new() }
+}
+
+fn uplink(seed: usize) -> (usize, usize) {
+    (1 + seed % LEAVES, 1 + (seed + seed / LEAVES) % SPINES)
+}
+
+fn none(_: usize) -> Case {
+    sound("none")
+}
+
+fn half(seed: usize) -> Case {
+    let (leaf, spine) = uplink(seed);
+    let wanted = vec![("slow_uplink", vec![format!("leaf-{leaf}>spine-{spine}")])];
+    Case { limits: vec![(Place::Up(leaf, spine), 0.5)], wanted, ..sound("one uplink at half rate") }
+}
+
+fn fifth(seed: usize) -> Case {
+    let (leaf, spine) = uplink(seed + 1);
+    let wanted = vec![("slow_uplink", vec![format!("spine-{spine}>leaf-{leaf}")])];
+    Case { limits: vec![(Place::Down(leaf, spine), 0.2)], wanted, ..sound("one uplink at a fifth") }
+}
+
+fn card(seed: usize) -> Case {
+    let host = 1 + (3 * seed + 4) % (LEAVES * HOSTS);
+    let wanted = vec![("slow_nic", vec![format!("n{host}/fab0")])];
+    Case {
+        limits: vec![(Place::HostUp(host), 0.5)],
+        wanted,
+        ..sound("one host's card at half rate")
+    }
+}
+
+fn cut(_: usize) -> Case {
+    let named = ["pod-1>pod-2", "pod-2>pod-1", "pod-1", "pod-2"].map(str::to_owned).to_vec();
+    let limits = vec![(Place::Cut(1), 0.25), (Place::Cut(2), 0.25)];
+    Case { limits, wanted: vec![("network_island", named)], ..sound("a pod's cut at 4:1") }
+}
+
+fn flap(seed: usize) -> Case {
+    let (leaf, spine) = uplink(seed + 2);
+    let wanted = vec![("flaky_link", vec![format!("leaf-{leaf}>spine-{spine}")])];
+    let flaps = Some(Place::Up(leaf, spine));
+    Case { flaps, wanted, ..sound("one link that flaps a quarter of the time") }
+}
+
+fn two(seed: usize) -> Case {
+    let (leaf, spine) = uplink(seed + 3);
+    // On another leaf, so that each has its own witnesses.
+    let host = 1 + (HOSTS * leaf + seed) % (LEAVES * HOSTS);
+    let limits = vec![(Place::Up(leaf, spine), 0.5), (Place::HostDown(host), 0.4)];
+    let link = vec![format!("leaf-{leaf}>spine-{spine}")];
+    let wanted = vec![("slow_uplink", link), ("slow_nic", vec![format!("n{host}/fab0")])];
+    Case { limits, wanted, ..sound("an uplink and a card at once") }
+}
+
+/// Limits a place and mends it again until it is told to stop.
+fn flapping(clos: &Clos, place: Place, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        clos.limit(place, 0.1);
+        std::thread::sleep(BAD);
+        clos.limit(place, 1.0);
+        std::thread::sleep(3 * BAD);
+    }
+}
+
+/// The run's report as JSON and as text.
 fn measure(case: &Case) -> (Value, String) {
     let mut bank = Bank::clos();
     let site = bank.write("site.toml", &clos::site());
@@ -59,14 +129,28 @@ fn measure(case: &Case) -> (Value, String) {
         bank.agent(&format!("n{host}"), host, &["--data-address", &clos::address(host)]);
     }
     bank.wait_for_agents(LEAVES * HOSTS);
-    for (place, share) in case.limits {
-        Clos::of(bank.network()).limit(*place, *share);
+    let fabric = Clos::of(bank.network());
+    for (place, share) in &case.limits {
+        fabric.limit(*place, *share);
     }
     let plan = bank.write("plan.toml", PLAN);
     let mut run = bank.start_verb(&["run", &plan, "--site", &site, "--json"]);
-    let done = run.finish(PATIENCE);
+    let stop = AtomicBool::new(false);
+    let done = std::thread::scope(|scope| {
+        if let Some(place) = case.flaps {
+            scope.spawn(|| flapping(&fabric, place, &stop));
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| run.finish(PATIENCE)));
+        stop.store(true, Ordering::Relaxed);
+        done.unwrap_or_else(|why| resume_unwind(why))
+    });
     let id = done.stderr.lines().find_map(|line| line.strip_prefix("run ")).expect("a run's id");
     let folder = bank.run_folder(id).display().to_string();
+    if let Ok(keep) = std::env::var("KEEP") {
+        let _ = std::process::Command::new("cp").args(["-r", &folder, &keep]).status();
+        let _ =
+            std::process::Command::new("cp").args([&site, &format!("{keep}/site.toml")]).status();
+    }
     let text = bank.loadbank(&["report", &folder]).finish(PATIENCE).stdout;
     let json = bank.loadbank(&["report", &folder, "--json"]).finish(PATIENCE).json();
     (json, text)
@@ -77,7 +161,7 @@ fn confirmed(report: &Value) -> Vec<(String, Vec<String>)> {
     let findings = report["findings"].as_array().expect("findings").iter();
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     findings
-        .filter(|finding| finding["standing"] == "confirmed")
+        .filter(|finding| finding["standing"] == "confirmed" && finding["blame"] != "instrument")
         .map(|finding| {
             let rivals = finding["cannot_exclude"].as_array().into_iter().flatten();
             let named = std::iter::once(&finding["suspect"]).chain(rivals);
@@ -86,29 +170,52 @@ fn confirmed(report: &Value) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-fn judge(case: &Case) {
-    let (report, text) = measure(case);
-    println!("{}:\n{text}", case.name);
-    let found = confirmed(&report);
-    for (kind, suspects) in case.wanted {
-        let named = found.iter().any(|(found, named)| {
-            found == kind && suspects.iter().any(|suspect| named.iter().any(|n| n == suspect))
-        });
-        assert!(named, "{}: no {kind} with {suspects:?} in {found:?}\n{text}", case.name);
+/// What is missing or too much; empty when the report is right.
+fn wrong(case: &Case, found: &[(String, Vec<String>)]) -> Vec<String> {
+    let mut open: Vec<&(String, Vec<String>)> = found.iter().collect();
+    let mut wrong = Vec::new();
+    for (kind, suspects) in &case.wanted {
+        let is = |(found, named): &(String, Vec<String>)| {
+            found == kind && suspects.iter().any(|suspect| named.contains(suspect))
+        };
+        match open.iter().position(|finding| is(finding)) {
+            Some(at) => _ = open.remove(at),
+            None => wrong.push(format!("no {kind} with {suspects:?}")),
+        }
     }
-    assert_eq!(found.len(), case.wanted.len(), "{}: {found:?}\n{text}", case.name);
+    wrong.extend(open.iter().map(|(kind, named)| format!("{kind} {named:?} is not so")));
+    wrong
+}
+
+fn judge(cases: &[fn(usize) -> Case], seeds: usize) {
+    if !require("root") {
+        return;
+    }
+    let mut failed = Vec::new();
+    for (case, seed) in cases.iter().flat_map(|case| (0..seeds).map(move |seed| (case, seed))) {
+        let case = case(seed);
+        let (report, text) = measure(&case);
+        let found = confirmed(&report);
+        let wrong = wrong(&case, &found);
+        let named: Vec<String> =
+            found.iter().map(|(kind, named)| format!("{kind} {}", named.join(" or "))).collect();
+        let named = if named.is_empty() { "nothing".to_owned() } else { named.join("; ") };
+        let right = if wrong.is_empty() { "right" } else { "WRONG" };
+        println!("| {} | {seed} | {} | {named} | {right} |", case.name, report["verdict"]);
+        if !wrong.is_empty() {
+            println!("{text}");
+            failed.push(format!("{}, seed {seed}: {}", case.name, wrong.join("; ")));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[test]
-fn a_sound_fabric_accuses_nobody() {
-    if require("root") {
-        judge(&HEALTHY);
-    }
-}
-
-#[test]
-fn an_uplink_at_half_rate_is_named() {
-    if require("root") {
-        judge(&HALF);
+fn what_is_damaged_is_named_and_a_sound_fabric_accuses_nobody() {
+    let seeds = std::env::var("LOADBANK_FABRIC").ok().and_then(|text| text.parse().ok());
+    match seeds {
+        Some(seeds) => judge(&CASES, seeds),
+        // One of each sort that the others build on: the rest takes half an hour.
+        None => judge(&[none, cut, two], 1),
     }
 }

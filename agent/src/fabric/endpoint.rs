@@ -162,7 +162,9 @@ impl Endpoint {
         trace: bool,
     ) -> Result<(TcpStream, Option<Hops>), FabricError> {
         let port = match hello.purpose {
-            Purpose::Bulk { stream, .. } => source_port(&self.config.tuning, peer, stream),
+            Purpose::Bulk { round, stream } => {
+                source_port(&self.config.tuning, peer, stream, round)
+            }
             Purpose::Ring | Purpose::Probe => 0,
         };
         let source = SocketAddr::new(self.config.listen.ip(), port);

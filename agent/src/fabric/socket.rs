@@ -102,12 +102,19 @@ fn connect_from(
     Ok(socket.into())
 }
 
-/// The source port of a stream to a peer; 0 (any) without a base.
+/// How far the ports of a pair move on from slot to slot: odd, so that all of them get their
+/// turn, and far from a power of two, so that a simple hash mixes them.
+const PORT_STRIDE: u32 = 3_853;
+
+/// The source port of a stream to a peer in a slot; 0 (any) without a base. Another slot is
+/// another port, and so another path: a pair that always took the same would say nothing of
+/// the other uplinks.
 #[must_use]
-pub fn source_port(tuning: &Tuning, peer: u32, stream: u32) -> u16 {
+pub fn source_port(tuning: &Tuning, peer: u32, stream: u32, slot: u32) -> u16 {
     let Some(base) = tuning.source_port_base else { return 0 };
     let room = u32::from(u16::MAX - base) + 1;
-    let offset = peer.wrapping_mul(STREAMS_MAX).wrapping_add(stream) % room;
+    let moved = slot.wrapping_mul(PORT_STRIDE);
+    let offset = peer.wrapping_mul(STREAMS_MAX).wrapping_add(stream).wrapping_add(moved) % room;
     base.wrapping_add(offset as u16)
 }
 
@@ -199,10 +206,11 @@ mod tests {
     #[test]
     fn source_ports_differ_by_stream_and_peer_and_stay_above_the_base() {
         let tuning = Tuning { source_port_base: Some(40_000), ..Tuning::default() };
-        assert_eq!(source_port(&tuning, 0, 3), 40_003);
-        assert_eq!(source_port(&tuning, 2, 1), 40_129);
-        assert!((0..5_000).all(|peer| source_port(&tuning, peer, 7) >= 40_000));
-        assert_eq!(source_port(&Tuning::default(), 2, 1), 0);
+        assert_eq!(source_port(&tuning, 0, 3, 0), 40_003);
+        assert_eq!(source_port(&tuning, 2, 1, 0), 40_129);
+        assert_ne!(source_port(&tuning, 2, 1, 26), 40_129);
+        assert!((0..5_000).all(|peer| source_port(&tuning, peer, 7, peer) >= 40_000));
+        assert_eq!(source_port(&Tuning::default(), 2, 1, 5), 0);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::fabric::{FabricCommand, FabricOrder, FabricReport, PeerAddress, Probe
 /// ten seconds, and a load of its own below a thousandth of a core.
 const PROBE_INTERVAL_NS: u64 = 1_000_000;
 
+/// In a quiet sweep the flows that are measured are to be alone.
+const QUIET_INTERVAL_NS: u64 = 20_000_000;
+
 /// Where to listen, when the command says so.
 pub(super) fn endpoint(
     command: &v1::worker_command::Kind,
@@ -79,8 +82,9 @@ fn traffic_order(order: &v1::WorkerTraffic) -> Option<FabricOrder> {
         },
         Kind::ProbesOnly(_) => Traffic::ProbeOnly,
     };
-    let probe =
-        Some(ProbePlan { interval_ns: PROBE_INTERVAL_NS, loaded: order.loaded, spin: false });
+    let quiet = matches!(traffic, Traffic::Pairs { quiet: true, .. });
+    let interval_ns = if quiet { QUIET_INTERVAL_NS } else { PROBE_INTERVAL_NS };
+    let probe = Some(ProbePlan { interval_ns, loaded: order.loaded, spin: false });
     Some(FabricOrder {
         epoch: order.epoch,
         phase: order.phase.clone(),

@@ -11,6 +11,7 @@ use model::finding::{Blame, Effect, Finding, FindingKind, Members, Severity, Sta
 use model::site::{DomainIx, DomainKind, Site};
 
 use super::map::{Element, Hop, Map};
+use super::slow::gbps;
 use super::table::Table;
 use crate::diagnose::draft;
 
@@ -150,13 +151,13 @@ fn group_finding(site: &Site, group: &Group, measured: usize) -> Finding {
     let mut finding = draft(FindingKind::NetworkIsland, Blame::Facility, graded, suspect);
     for cut in group.cuts.iter().take(CUTS_NAMED) {
         let yardstick = if cut.beside {
-            format!("{:.1} between leaves of one pod", cut.due)
+            format!("{} between leaves of one pod", gbps(cut.due))
         } else {
-            format!("{:.1} that a 1:1 cut carries with so many", cut.due)
+            format!("{} that a 1:1 cut carries with so many", gbps(cut.due))
         };
         finding.evidence.push(format!(
-            "{}: {:.1} Gbit/s a pair with {} five-tuples each, beside {yardstick}: {:.2}:1 in effect (at least {:.2}:1)",
-            cut_suspect(site, cut).id, cut.mean, cut.tuples, cut.ratio(), cut.at_least()
+            "{}: {} Gbit/s a pair with {} five-tuples each, beside {yardstick}: {:.2}:1 in effect (at least {:.2}:1)",
+            cut_suspect(site, cut).id, gbps(cut.mean), cut.tuples, cut.ratio(), cut.at_least()
         ));
     }
     finding.effect = Some(Effect {

@@ -23,11 +23,23 @@ mod untested;
 
 use std::collections::BTreeSet;
 
+use model::NodeName;
 use model::finding::Finding;
+use model::site::{DomainKind, Site};
 
 use crate::case::Case;
+use crate::digest::fabric::Pair;
 use study::Study;
 pub(crate) use untested::untested;
+
+/// Whether the site says what both nodes of a pair are plugged into.
+pub(crate) fn places(site: &Site, pair: &Pair) -> bool {
+    let placed = |node: &NodeName| {
+        let node = site.node_ix(&node.0);
+        node.is_some_and(|node| site.ancestors_of_kind(node, DomainKind::Leaf).next().is_some())
+    };
+    placed(&pair.from) && placed(&pair.to)
+}
 
 /// What the pairs say about the fabric. Silent without pairs or without a site.
 pub(crate) fn testify(case: &Case) -> Vec<Finding> {
@@ -38,6 +50,7 @@ pub(crate) fn testify(case: &Case) -> Vec<Finding> {
     let study = Study::new(site, &case.seen.pairs);
     let limited = slow::limited(&study, &case.policy.floors);
     let mut lasting: BTreeSet<usize> = limited.iter().map(|part| part.at).collect();
+    lasting.extend(slow::sides_of_links(&study, &limited));
     let mut findings = slow::findings(&study, &limited);
     if let Some((leaf, finding)) = leaf::finding(&study, &lasting) {
         lasting.insert(leaf);

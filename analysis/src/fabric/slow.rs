@@ -48,7 +48,11 @@ pub(super) fn findings(study: &Study, limited: &[Limited]) -> Vec<Finding> {
     }
     let mut hosts: BTreeMap<(NodeIx, Option<u16>), Vec<Limited>> = BTreeMap::new();
     // What the fit books nothing on shares its flows with a part that it does book.
-    let own = |part: &Limited| !told.contains(&part.at) && study.parts[part.at].excess > 0.0;
+    let linked = sides_of_links(study, limited);
+    let own = |part: &Limited| {
+        let said = told.contains(&part.at) || linked.contains(&part.at);
+        !said && study.parts[part.at].excess > 0.0
+    };
     for part in limited.iter().copied().filter(own) {
         match study.parts[part.at].element {
             Element::HostUp(node, card) | Element::HostDown(node, card) => {
@@ -87,6 +91,16 @@ pub(super) fn limited(study: &Study, floors: &Floors) -> Vec<Limited> {
         Some(Limited { at, standing, sure })
     });
     graded.collect()
+}
+
+/// Leaves' sides that hold a slow link: what flows of unknown path got there is that link's
+/// doing, and no second finding.
+pub(super) fn sides_of_links(study: &Study, limited: &[Limited]) -> Vec<usize> {
+    let sides = limited.iter().flat_map(|part| match study.parts[part.at].element {
+        Element::Link(from, to) => vec![Element::LeafUp(from), Element::LeafDown(to)],
+        _ => Vec::new(),
+    });
+    sides.filter_map(|side| study.table.elements.binary_search(&side).ok()).collect()
 }
 
 /// One side of a switch: transmit or receive, by its cables to switches or by its hosts.
@@ -241,14 +255,19 @@ fn measure(finding: &mut Finding, study: &Study, part: &Part) {
 fn line(study: &Study, part: &Part) -> String {
     let at = study.table.elements.binary_search(&part.element).unwrap_or_default();
     format!(
-        "{} {}: in {} it never carried more than {:.1} Gbit/s, where its like reach {:.1}; excess time {:.2} of a byte's usual time",
+        "{} {}: in {} it never carried more than {} Gbit/s, where its like reach {}; excess time {:.2} of a byte's usual time",
         suspect(study.map.site, part.element).id,
         direction(part.element),
         crate::case::plural(study.visits[at].len() as u64, "round"),
-        part.most,
-        part.usual_most,
+        gbps(part.most),
+        gbps(part.usual_most),
         part.excess
     )
+}
+
+/// A rate in Gbit/s with the places that say something: slow fabrics have such links too.
+pub(super) fn gbps(rate: f64) -> String {
+    if rate < 1.0 { format!("{rate:.3}") } else { format!("{rate:.1}") }
 }
 
 /// Rivals that nothing cleared, and the experiment that would.

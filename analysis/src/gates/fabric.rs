@@ -1,9 +1,10 @@
 //! Values of the data plane: pairs, collectives, round trips, starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::NodeName;
 use model::finding::Suspect;
+use model::plan::{Phase, Traffic};
 
 use super::{Found, Value};
 use crate::case::Case;
@@ -11,7 +12,8 @@ use crate::case::Case;
 /// Bits in a byte.
 const BITS: f64 = 8.0;
 
-/// Middle bandwidth of each pair and phase over the speed of the slower card.
+/// Middle bandwidth of each pair and phase over the speed of the slower card. With a quiet
+/// sweep only what ran in it: with all nodes busy sound pairs share uplinks.
 pub(super) fn pair_ratio(case: &Case) -> Found {
     let Some(site) = case.site else {
         return Err("no site says how fast the nodes' cards are".to_owned());
@@ -23,7 +25,11 @@ pub(super) fn pair_ratio(case: &Case) -> Found {
         nics.iter().all(|nic| nic.gbps == Some(gbps)).then_some(gbps)
     };
     let mut values = Vec::new();
-    for ((pair, _), seen) in &case.seen.transfers {
+    let quiet = |phase: &Phase| matches!(phase.traffic, Some(Traffic::Pairs { quiet: true, .. }));
+    let alone: BTreeSet<&str> =
+        case.plan.phases.iter().filter(|p| quiet(p)).map(|p| p.name.as_str()).collect();
+    let counts = |phase: &str| alone.is_empty() || alone.contains(phase);
+    for ((pair, _), seen) in case.seen.transfers.iter().filter(|((_, phase), _)| counts(phase)) {
         let card = speed(&pair.from).zip(speed(&pair.to)).map(|(a, b)| a.min(b));
         if let (Some(gbps), Some(rate)) = (card, seen.gb_per_s.median()) {
             values.push(Value::new(Suspect::new("pair", pair.to_string()), rate * BITS / gbps));

@@ -1,16 +1,18 @@
 //! One transfer after another between two threads: what a bulk transfer reaches.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use agent::fabric::clock::{Halt, now_ns};
 use agent::fabric::endpoint::Endpoint;
-use agent::fabric::pair::Transfer;
+use agent::fabric::pair::{Outcome, Transfer};
 
 use crate::args::Args;
 
 /// A transfer ends by its seconds; no more bytes than this can pass in them.
 const BYTES: u64 = 1 << 50;
 const MEET_NS: u64 = 10_000_000_000;
+/// For what is under way when it ends, and for the count to come back.
+const COUNT_NS: u64 = 500_000_000;
 
 /// Prints Gbit/s of each round.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -32,6 +34,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             receives: both_ways || rank == 1,
             meet_ns: now_ns() + MEET_NS,
             cut_ns,
+            count_ns: cut_ns + COUNT_NS,
+            end_ns: cut_ns + 2 * COUNT_NS,
         };
         let halt = Halt::default();
         let end = |rank: u32| -> (Transfer, &Endpoint) { (transfer(rank), &ends[rank as usize]) };
@@ -42,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let (own, endpoint) = end(0);
             (own.run(endpoint, halt), theirs.join())
         });
-        let sent = ours?.context("nothing was sent")?;
+        let Outcome::Sent(sent) = ours? else { bail!("nothing was sent") };
         theirs.ok().context("the other end panicked")??;
         let gbps = sent.measured.bytes as f64 * 8.0 / sent.measured.nanoseconds as f64;
         let direction = if both_ways { "both" } else { "one" };

@@ -72,6 +72,7 @@ fn ours(args: &Args, plan: ProbePlan, length_ns: u64, epoch: u32) -> Result<Late
             node: NodeName(format!("rank-{}", 1 - rank)),
             address: ends[1 - rank as usize].address(),
         }],
+        leaves: vec![vec![0, 1]],
         traffic: Traffic::ProbeOnly,
         probe: Some(plan),
     };
