@@ -36,7 +36,7 @@ pairs = { quiet = true }
 [[phase]]
 name = "busy"
 kind = "pairs"
-seconds = 14
+seconds = 42
 pairs = { streams = 16 }
 "#;
 
@@ -138,7 +138,8 @@ fn measure(case: &Case) -> (Value, String) {
     let stop = AtomicBool::new(false);
     let done = std::thread::scope(|scope| {
         if let Some(place) = case.flaps {
-            scope.spawn(|| flapping(&fabric, place, &stop));
+            let (fabric, stop) = (&fabric, &stop);
+            scope.spawn(move || flapping(fabric, place, stop));
         }
         let done = catch_unwind(AssertUnwindSafe(|| run.finish(PATIENCE)));
         stop.store(true, Ordering::Relaxed);

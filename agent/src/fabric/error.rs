@@ -33,9 +33,12 @@ impl FabricError {
     pub fn is_departure(&self) -> bool {
         match self {
             Self::Closed(_) => true,
-            Self::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
-            }
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::NotConnected
+            ),
             _ => false,
         }
     }

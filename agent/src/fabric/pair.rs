@@ -100,18 +100,16 @@ pub struct Sent {
 impl Sent {
     fn over(
         streams: &[TcpStream],
+        (source_port, dest_port): (u16, u16),
         measured: Measured,
         via: Option<Hops>,
     ) -> Result<Self, FabricError> {
         let Some(first) = streams.first() else {
             return Err(FabricError::Nonsense("a transfer over no stream".into()));
         };
-        let source = first.local_addr().map_err(FabricError::io("read the source port"))?;
-        let dest = first.peer_addr().map_err(FabricError::io("read the peer's port"))?;
         let again = streams.iter().map(|stream| retransmits_of(stream).value());
         let retransmits =
             again.sum::<Option<u64>>().map_or(Reading::Absent(Absence::Failed), Reading::Value);
-        let (source_port, dest_port) = (source.port(), dest.port());
         let congestion = congestion_of(first);
         Ok(Self { measured, source_port, dest_port, retransmits, congestion, via })
     }
@@ -153,6 +151,8 @@ impl Transfer {
         halt: &Halt,
     ) -> Result<Outcome, FabricError> {
         let patience = || self.patience("bulk transfer", endpoint);
+        // Read while both ends are there: the peer's reset takes the tuple with it.
+        let tuple = outgoing.first().map(ports).transpose()?.unwrap_or_default();
         let (sent, received) = std::thread::scope(|scope| {
             let sender =
                 self.sends.then(|| scope.spawn(|| send_all(outgoing, self, patience(), halt)));
@@ -177,7 +177,7 @@ impl Transfer {
             let text = format!("sent {ours} bytes, the peer counted {theirs}");
             return Err(FabricError::Nonsense(text));
         }
-        Sent::over(outgoing, measured, via).map(Outcome::Sent)
+        Sent::over(outgoing, tuple, measured, via).map(Outcome::Sent)
     }
 
     /// The streams that we send on; of a single one also its way.
@@ -214,6 +214,13 @@ impl Transfer {
             })
             .collect()
     }
+}
+
+/// Source and destination port.
+fn ports(stream: &TcpStream) -> Result<(u16, u16), FabricError> {
+    let source = stream.local_addr().map_err(FabricError::io("read the source port"))?;
+    let dest = stream.peer_addr().map_err(FabricError::io("read the peer's port"))?;
+    Ok((source.port(), dest.port()))
 }
 
 fn nonblocking(stream: TcpStream) -> Result<TcpStream, FabricError> {

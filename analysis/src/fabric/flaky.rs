@@ -13,6 +13,7 @@ use super::carried::Sort;
 use super::experiment;
 use super::map::Element;
 use super::name::suspect;
+use super::slow::gbps;
 use super::study::Study;
 use crate::case::utc;
 use crate::diagnose::draft;
@@ -60,7 +61,7 @@ struct Candidate {
 
 /// Findings of flaky parts, beside the parts that are slow for good. Some uplink of a leaf is
 /// never called flaky: flows that take turns on a slow one and a sound one look the same.
-pub(super) fn findings(study: &Study, lasting: &BTreeSet<usize>) -> Vec<Finding> {
+pub(super) fn findings(study: &Study, lasting: &BTreeSet<usize>) -> Vec<(usize, Finding)> {
     let mut explained = vec![false; study.table.rows.len()];
     let mut told = lasting.clone();
     for at in lasting {
@@ -73,7 +74,7 @@ pub(super) fn findings(study: &Study, lasting: &BTreeSet<usize>) -> Vec<Finding>
             mark(&mut explained, &look.rows);
         }
         told.insert(worst.at);
-        findings.push(finding(study, &worst));
+        findings.push((worst.at, finding(study, &worst)));
     }
     findings
 }
@@ -193,8 +194,9 @@ fn finding(study: &Study, worst: &Candidate) -> Finding {
     let mut finding = draft(FindingKind::FlakyLink, Blame::Facility, graded, name.clone());
     let (bad, rounds) = (worst.bad.len(), worst.rounds);
     finding.evidence.push(format!(
-        "{}: bad in {bad} of {rounds} rounds, in which even its fastest flow was slow; at best it carried {:.1} Gbit/s",
-        name.id, part.most
+        "{}: bad in {bad} of {rounds} rounds, in which even its fastest flow was slow; at best it carried {} Gbit/s",
+        name.id,
+        gbps(part.most)
     ));
     let slowest = worst.bad.iter().min_by(|a, b| a.speed.total_cmp(&b.speed));
     if let Some(slowest) = slowest {

@@ -50,13 +50,17 @@ pub(crate) fn testify(case: &Case) -> Vec<Finding> {
     let study = Study::new(site, &case.seen.pairs);
     let limited = slow::limited(&study, &case.policy.floors);
     let mut lasting: BTreeSet<usize> = limited.iter().map(|part| part.at).collect();
-    lasting.extend(slow::sides_of_links(&study, &limited));
+    let ats: Vec<usize> = lasting.iter().copied().collect();
+    lasting.extend(slow::sides_of_links(&study, &ats));
     let mut findings = slow::findings(&study, &limited);
-    if let Some((leaf, finding)) = leaf::finding(&study, &lasting) {
-        lasting.insert(leaf);
-        findings.push(finding);
-    }
-    findings.extend(flaky::findings(&study, &lasting));
+    let leaf = leaf::finding(&study, &lasting);
+    lasting.extend(leaf.as_ref().map(|(at, _)| *at));
+    let flaky = flaky::findings(&study, &lasting);
+    // A link that comes and goes is enough to make its leaf look slow where paths are unknown.
+    let ats: Vec<usize> = flaky.iter().map(|(at, _)| *at).collect();
+    let sides = slow::sides_of_links(&study, &ats);
+    findings.extend(leaf.filter(|(at, _)| !sides.contains(at)).map(|(_, finding)| finding));
+    findings.extend(flaky.into_iter().map(|(_, finding)| finding));
     findings.extend(island::findings(&study.map, &study.table));
     findings
 }

@@ -48,7 +48,8 @@ pub(super) fn findings(study: &Study, limited: &[Limited]) -> Vec<Finding> {
     }
     let mut hosts: BTreeMap<(NodeIx, Option<u16>), Vec<Limited>> = BTreeMap::new();
     // What the fit books nothing on shares its flows with a part that it does book.
-    let linked = sides_of_links(study, limited);
+    let ats: Vec<usize> = limited.iter().map(|part| part.at).collect();
+    let linked = sides_of_links(study, &ats);
     let own = |part: &Limited| {
         let said = told.contains(&part.at) || linked.contains(&part.at);
         !said && study.parts[part.at].excess > 0.0
@@ -95,8 +96,8 @@ pub(super) fn limited(study: &Study, floors: &Floors) -> Vec<Limited> {
 
 /// Leaves' sides that hold a slow link: what flows of unknown path got there is that link's
 /// doing, and no second finding.
-pub(super) fn sides_of_links(study: &Study, limited: &[Limited]) -> Vec<usize> {
-    let sides = limited.iter().flat_map(|part| match study.parts[part.at].element {
+pub(super) fn sides_of_links(study: &Study, ats: &[usize]) -> Vec<usize> {
+    let sides = ats.iter().flat_map(|at| match study.parts[*at].element {
         Element::Link(from, to) => vec![Element::LeafUp(from), Element::LeafDown(to)],
         _ => Vec::new(),
     });

@@ -72,7 +72,7 @@ fn round_trips(case: &Case) -> Vec<Measured> {
     lines
 }
 
-fn state(
+pub(super) fn state(
     loaded: bool,
     place: &Suspect,
     phase: Option<&str>,

@@ -6,6 +6,7 @@
 mod devices;
 mod fabric;
 mod gpus;
+mod leaves;
 mod marks;
 mod ports;
 pub(crate) mod power;
@@ -24,6 +25,7 @@ use crate::case::Case;
 pub(crate) fn measured(case: &Case) -> Vec<Measured> {
     let mut lines = devices::measured(case);
     lines.extend(fabric::measured(case));
+    lines.extend(leaves::measured(case));
     lines.extend(gpus::measured(case));
     lines.extend(power::measured(case));
     lines.extend(power::mixes(case));

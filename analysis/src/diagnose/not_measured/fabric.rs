@@ -1,12 +1,13 @@
 //! The data plane: round trips, pairs and collectives that nobody saw.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::NodeName;
 use model::plan::{PhaseKind, Requirement, Traffic};
+use model::record::EventKind;
 
 use super::{Concern, Gap};
-use crate::case::{Case, list};
+use crate::case::{Case, list, plural};
 use crate::digest::fabric::LatencyEvidence;
 
 pub(super) fn data_plane(case: &Case) -> Vec<Gap> {
@@ -35,7 +36,25 @@ pub(super) fn data_plane(case: &Case) -> Vec<Gap> {
         }
     }
     gaps.extend(pairs(case, &nodes));
+    gaps.extend(missed(case));
     gaps
+}
+
+/// Slots in which two should have met and did not. A machine that was late is no finding, and
+/// what was not measured is told.
+fn missed(case: &Case) -> Option<Gap> {
+    let mut nodes: BTreeMap<&NodeName, u64> = BTreeMap::new();
+    for (node, _, group) in case.events(EventKind::TransferMissed) {
+        *nodes.entry(node).or_default() += group.count;
+    }
+    if nodes.is_empty() {
+        return None;
+    }
+    let slots = plural(nodes.values().sum(), "transfer");
+    let by = list(nodes.iter().map(|(node, count)| format!("{node} ({count})")));
+    let why =
+        format!("{slots} that the timetable had did not come about, by who missed them: {by}");
+    Some(Gap::new("bandwidth_pair", why, Concern::Nobody))
 }
 
 /// Pairs that a pairs phase should have met. One direction is enough for the requirement.

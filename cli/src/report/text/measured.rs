@@ -6,6 +6,7 @@ use model::report::Measured;
 
 use super::coupling;
 use super::fleet;
+use super::leaves;
 use super::line::{Page, number};
 use super::table::{ROWS_SHOWN, Table};
 
@@ -63,6 +64,9 @@ pub(super) fn write(page: &mut Page, lines: &[Measured], of_tables: bool) {
     busbw(lines).write(page);
     pairs(lines).write(page);
     round_trips(lines).write(page);
+    for table in leaves::tables(lines) {
+        table.write(page);
+    }
     skew(lines).write(page);
     let title = "stops, in ms: from the reading or the person's word to a node's last worker idle";
     Table { title: title.to_owned(), ..by_place(lines, &STOP_COLUMNS) }.write(page);
@@ -214,6 +218,8 @@ fn round_trips(lines: &[Measured]) -> Table {
             let place = match (line.at.kind.as_str(), &line.phase) {
                 ("fleet", None) => (0, state, "all"),
                 ("fleet", Some(phase)) => (1, state, phase.as_str()),
+                // A matrix of their own.
+                ("leaf_pair", _) => continue,
                 _ => (2, state, line.at.id.as_str()),
             };
             let cells = rows.entry(place).or_insert_with(|| vec![None; RTT_SUFFIXES.len()]);

@@ -7,6 +7,7 @@ mod coupling;
 mod findings;
 mod fleet;
 mod gates;
+mod leaves;
 pub(super) mod line;
 mod measured;
 mod part;
