@@ -115,6 +115,9 @@ impl Sent {
     }
 }
 
+/// Streams that we send on with the way of a single one, and streams that we receive on.
+type Met = ((Vec<TcpStream>, Option<Hops>), Vec<TcpStream>);
+
 impl Transfer {
     /// Runs the transfer within its slot.
     ///
@@ -122,12 +125,15 @@ impl Transfer {
     /// When stopped, when the peer counted other bytes than were sent, or when a socket
     /// fails in another way than by its peer's absence.
     pub fn run(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Outcome, FabricError> {
-        let met = self.call(endpoint, halt).and_then(|out| Ok((out, self.take(endpoint, halt)?)));
+        let met = self.meet(endpoint, halt);
         let ((outgoing, via), incoming) = match met {
             Ok(met) => met,
             Err(FabricError::Stopped) => return Err(FabricError::Stopped),
             Err(error @ FabricError::Nonsense(_)) => return Err(error),
-            Err(error) => return Ok(Outcome::Missed(error)),
+            Err(error) => {
+                self.let_go(endpoint, halt);
+                return Ok(Outcome::Missed(error));
+            }
         };
         let done = match self.exchange(endpoint, (&outgoing, via), &incoming, halt) {
             Err(error @ FabricError::TimedOut { .. }) => Ok(Outcome::Missed(error)),
@@ -137,6 +143,20 @@ impl Transfer {
         outgoing.into_iter().for_each(close_at_once);
         wait_for_close(&incoming, self.patience("wait for the sender", endpoint), halt);
         done
+    }
+
+    /// The streams of both directions, opened in time.
+    fn meet(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Met, FabricError> {
+        let outgoing = self.call(endpoint, halt)?;
+        let late_ns = now_ns().saturating_sub(self.meet_ns);
+        // The peer waits no longer: nothing that we sent now would be counted.
+        if self.sends && late_ns > 0 {
+            return Err(FabricError::TimedOut {
+                step: "meet in time",
+                waited_ms: late_ns / 1_000_000,
+            });
+        }
+        Ok((outgoing, self.take(endpoint, halt)?))
     }
 
     fn patience(&self, step: &'static str, endpoint: &Endpoint) -> Patience {
@@ -197,20 +217,42 @@ impl Transfer {
                 endpoint.call_traced(peer, address, hello(0), self.meet_ns, halt)?;
             return Ok((vec![nonblocking(stream)?], via));
         }
+        // All at once: each takes a few round trips, which are long where a fabric is full.
         let call = |stream| {
             let called = endpoint.call(peer, address, hello(stream), self.meet_ns, halt);
             called.and_then(nonblocking)
         };
-        Ok(((0..wanted).map(call).collect::<Result<_, _>>()?, None))
+        let streams = std::thread::scope(|scope| {
+            let calls: Vec<_> =
+                (0..wanted).map(|stream| scope.spawn(move || call(stream))).collect();
+            let panicked = || Err(FabricError::Nonsense("a calling thread panicked".into()));
+            let done = calls.into_iter().map(|call| call.join().unwrap_or_else(|_| panicked()));
+            done.collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok((streams, None))
+    }
+
+    /// Drops what a peer opened for a slot that came to nothing, so that it learns so at once.
+    fn let_go(&self, endpoint: &Endpoint, halt: &Halt) {
+        if self.receives {
+            for stream in 0..self.streams {
+                // One that never came is not there to drop.
+                let _ = endpoint.take(self.expected(stream), 0, halt);
+            }
+        }
+    }
+
+    fn expected(&self, stream: u32) -> Hello {
+        let purpose = Purpose::Bulk { round: self.round, stream };
+        Hello { epoch: self.epoch, rank: self.peer.0, purpose }
     }
 
     fn take(&self, endpoint: &Endpoint, halt: &Halt) -> Result<Vec<TcpStream>, FabricError> {
         let wanted = if self.receives { self.streams } else { 0 };
         (0..wanted)
             .map(|stream| {
-                let purpose = Purpose::Bulk { round: self.round, stream };
-                let hello = Hello { epoch: self.epoch, rank: self.peer.0, purpose };
-                endpoint.take(hello, self.meet_ns, halt).and_then(nonblocking)
+                let taken = endpoint.take(self.expected(stream), self.meet_ns, halt);
+                taken.and_then(nonblocking)
             })
             .collect()
     }

@@ -239,6 +239,7 @@ fn odd_record(
             both_ways: false,
             retransmits: Reading::Value(c(1)),
             congestion: String::new(),
+            via: None,
         }),
         _ => odd_rarity(turn, phase, n, t, c),
     }

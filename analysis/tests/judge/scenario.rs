@@ -211,6 +211,7 @@ fn phase_records(phase: &Phase, index: u32, nodes: u32, begin: i64) -> Vec<Recor
                 both_ways,
                 retransmits: Reading::Value(0),
                 congestion: "cubic".to_owned(),
+                via: None,
             }));
         }
     }
