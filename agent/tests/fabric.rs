@@ -86,6 +86,7 @@ fn order_of(ranks: &[Rank], rank: usize, traffic: Traffic, millis: u64) -> Fabri
         phase: "test".into(),
         start_ns,
         end_ns: start_ns + millis * 1_000_000,
+        duration_ns: millis * 1_000_000,
         rank: rank as u32,
         world_size: ranks.len() as u32,
         peers,

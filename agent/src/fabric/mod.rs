@@ -53,6 +53,9 @@ pub struct FabricOrder {
     pub phase: String,
     pub start_ns: u64,
     pub end_ns: u64,
+    /// Length by the plan, the same number on all ranks: what is counted off is counted off
+    /// alike everywhere, whatever the clocks drift.
+    pub duration_ns: u64,
     pub rank: u32,
     pub world_size: u32,
     /// All ranks but this one, or those near to it where the traffic needs no others.

@@ -162,7 +162,8 @@ fn conduct(endpoint: &Endpoint, order: &FabricOrder, halt: &Halt, reports: &Send
                     true => Sweep::Quiet(order.leaves.clone()),
                     false => Sweep::Busy(order.world_size),
                 };
-                let table = Timetable::new(order.start_ns, order.end_ns, sweep, both_ways);
+                let times = (order.start_ns, order.end_ns, order.duration_ns);
+                let table = Timetable::new(times, sweep, both_ways);
                 pairs(endpoint, order, (table, bytes, streams, both_ways), halt, reports)
             }
             Traffic::ProbeOnly => Ok(()),

@@ -126,6 +126,7 @@ impl Supervisor {
             loaded: phase.loaded,
             epoch: arm.attempt,
             nccl_id,
+            duration_ns: arm.duration_ns,
         };
         let slot = Slot::Nccl(arm.attempt);
         if !self.workers.contains_key(&slot) {

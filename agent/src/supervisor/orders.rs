@@ -353,6 +353,7 @@ impl Supervisor {
             loaded: phase.loaded,
             epoch: arm.attempt,
             nccl_id: Vec::new(),
+            duration_ns: arm.duration_ns,
         };
         self.tell(Slot::Fabric, Command::Traffic(order));
     }

@@ -90,6 +90,7 @@ fn traffic_order(order: &v1::WorkerTraffic) -> Option<FabricOrder> {
         phase: order.phase.clone(),
         start_ns: order.start_ns,
         end_ns: order.end_ns,
+        duration_ns: order.duration_ns,
         rank: order.rank,
         world_size: order.world_size,
         peers: peers?,

@@ -65,6 +65,7 @@ fn ours(args: &Args, plan: ProbePlan, length_ns: u64, epoch: u32) -> Result<Late
         phase: "rtt".into(),
         start_ns,
         end_ns: start_ns + length_ns,
+        duration_ns: length_ns,
         rank,
         world_size: 2,
         peers: vec![PeerAddress {
