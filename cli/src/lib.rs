@@ -9,6 +9,7 @@ pub mod output;
 mod plan_source;
 pub mod progress;
 pub mod report;
+pub mod screen;
 pub mod site_text;
 mod tables;
 pub mod verb;

@@ -1,5 +1,6 @@
 //! `loadbank`: parses, calls the verb, exits with its code.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -8,7 +9,9 @@ use loadbank_cli::{Failure, verb};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    agent::start_logging();
+    if !spoils_the_screen(&options.verb) {
+        agent::start_logging();
+    }
     match options.verb {
         // The agent's permanent thread is the main one, and its runtime its own.
         Verb::AgentProcess(options) => agent_process(options),
@@ -20,6 +23,12 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+/// Whether lines on standard error would be written across a screen.
+fn spoils_the_screen(verb: &Verb) -> bool {
+    matches!(verb, Verb::Watch(options) if verb::watch::takes_the_screen(options))
+        && std::io::stderr().is_terminal()
 }
 
 fn agent_process(options: agent::Options) -> ExitCode {

@@ -218,6 +218,9 @@ pub struct SiteOptions {
     pub json: bool,
 }
 
+/// Where a coordinator is looked for when nobody says.
+pub const COORDINATOR: &str = "127.0.0.1:7733";
+
 /// Where the coordinator is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Target {
@@ -225,7 +228,7 @@ pub struct Target {
     #[arg(
         long,
         value_name = "ADDR",
-        default_value = "127.0.0.1:7733",
+        default_value = COORDINATOR,
         env = "LOADBANK_COORDINATOR"
     )]
     pub coordinator: String,
@@ -487,6 +490,9 @@ pub struct WatchOptions {
     /// One JSON document a status, a line each
     #[arg(long)]
     pub json: bool,
+    /// Lines, on a terminal too; without it a terminal shows one screen
+    #[arg(long, conflicts_with = "json")]
+    pub plain: bool,
     #[command(flatten)]
     pub target: Target,
 }

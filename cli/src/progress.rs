@@ -25,6 +25,12 @@ impl Progress {
         Self { bar, last: String::new() }
     }
 
+    /// Lines, whatever standard error is.
+    #[must_use]
+    pub fn lines() -> Self {
+        Self { bar: None, last: String::new() }
+    }
+
     /// Shows one status.
     pub fn show(&mut self, status: &v1::RunStatus) {
         match &self.bar {

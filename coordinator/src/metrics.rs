@@ -21,6 +21,7 @@ pub(crate) fn families(hall: &Hall) -> Vec<Family> {
     families.extend(agents(&inner, now_ns));
     families.extend(nodes(&inner, now_ns));
     families.extend(runs(&inner, status.as_ref()));
+    families.extend(domains(status.as_ref()));
     families.extend(meters(&inner));
     families.push(interlocks(&inner));
     families
@@ -63,7 +64,7 @@ fn agents(inner: &Inner, now_ns: i64) -> [Family; 3] {
 /// One figure of a node's status.
 type Figure = (Kind, &'static str, &'static str, fn(&v1::Status) -> Option<f64>);
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     (
         Kind::Gauge,
         "loadbank_node_power_watts",
@@ -82,6 +83,12 @@ const FIGURES: [Figure; 7] = [
     (Kind::Gauge, "loadbank_node_heating_devices", "Devices that heat now.", |s| {
         Some(f64::from(s.devices_heating))
     }),
+    (
+        Kind::Gauge,
+        "loadbank_node_fabric_bytes_per_second",
+        "What the node moves over the fabric, by its own count.",
+        |s| Some(s.gb_per_s * 1e9),
+    ),
     (
         Kind::Gauge,
         "loadbank_node_unacknowledged_batches",
@@ -134,6 +141,24 @@ fn runs(inner: &Inner, status: Option<&v1::RunStatus>) -> [Family; 3] {
         verdicts.add(&[("verdict", verdict)], Some(f64::from(count)));
     }
     [active, info, verdicts]
+}
+
+fn domains(status: Option<&v1::RunStatus>) -> [Family; 2] {
+    let gauge = |name, help| Family::new(Kind::Gauge, name, help);
+    let mut power = gauge(
+        "loadbank_domain_power_watts",
+        "Power of a domain's nodes in the active run, by their devices' own sensors.",
+    );
+    let mut limit = gauge(
+        "loadbank_domain_limit_watts",
+        "What a domain may draw in the active run: budget, rating or permit, the least of them.",
+    );
+    for domain in status.iter().flat_map(|status| &status.domains) {
+        let labels = [("kind", domain.kind.as_str()), ("domain", domain.id.as_str())];
+        power.add(&labels, domain.kw.map(|kw| kw * 1e3));
+        limit.add(&labels, domain.most_kw.map(|kw| kw * 1e3));
+    }
+    [power, limit]
 }
 
 fn meters(inner: &Inner) -> [Family; 3] {

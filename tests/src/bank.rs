@@ -12,6 +12,7 @@ use crate::binaries;
 use crate::clos::{Clos, HOSTS, LEAVES};
 use crate::network::Network;
 use crate::process::{Done, Process, Worker, workers};
+use crate::pty::Pty;
 use crate::watch::{Watch, wait_until};
 
 /// A start, a connection, an answer of the coordinator: all take well under a second.
@@ -368,6 +369,17 @@ impl Bank {
         let guard: Vec<&str> = guard.iter().map(String::as_str).collect();
         let target = ["--coordinator", &self.address];
         self.loadbank(&[arguments, &target, &guard].concat())
+    }
+
+    /// A verb that speaks to the coordinator, on a terminal of so many columns and rows.
+    #[must_use]
+    pub fn verb_on_terminal(&self, arguments: &[&str], size: (u16, u16)) -> Pty {
+        let guard = self.guard("operator-tester");
+        let guard: Vec<&str> = guard.iter().map(String::as_str).collect();
+        let target = ["--coordinator", &self.address];
+        let all = owned(&[arguments, &target, &guard].concat());
+        let name = arguments.first().unwrap_or(&"loadbank");
+        Pty::start(&binaries::path("loadbank"), &all, &[], size, name)
     }
 
     /// `loadbank` with exactly these arguments.

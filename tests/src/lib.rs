@@ -17,11 +17,13 @@ pub mod interlock;
 mod network;
 pub mod plans;
 pub mod process;
+pub mod pty;
 pub mod record;
 mod watch;
 
 pub use bank::Bank;
 pub use process::{Done, Process};
+pub use pty::Pty;
 pub use watch::{Watch, wait_until};
 
 /// Runs `loadbank` to its end, in this test's folder, without a bank: for verbs that heat

@@ -7,18 +7,31 @@ use proto::v1;
 use crate::client::connect;
 use crate::failure::Failure;
 use crate::options::WatchOptions;
-use crate::output;
 use crate::progress::Progress;
+use crate::{output, screen};
 
-/// Shows statuses until the run ends. Ctrl-C leaves; the run goes on.
+/// Shows a run: one screen on a terminal, else lines until it ends. Ctrl-C leaves; the run goes on.
 ///
 /// # Errors
 /// When there is no such run or no coordinator.
 pub async fn run(options: WatchOptions) -> Result<ExitCode, Failure> {
+    if takes_the_screen(&options) {
+        return screen::show(options).await;
+    }
+    lines(options).await
+}
+
+/// Whether this is a terminal, and nobody asked for lines.
+#[must_use]
+pub fn takes_the_screen(options: &WatchOptions) -> bool {
+    !options.json && !options.plain && screen::is_usable()
+}
+
+async fn lines(options: WatchOptions) -> Result<ExitCode, Failure> {
     let mut client = connect(&options.target).await?;
     let request = v1::WatchRequest { run_id: options.run };
     let mut statuses = client.watch(request).await?.into_inner();
-    let mut progress = Progress::new();
+    let mut progress = if options.plain { Progress::lines() } else { Progress::new() };
     while let Some(status) = statuses.message().await? {
         match options.json {
             true => output::line(&json(&status).to_string())?,

@@ -129,6 +129,11 @@ impl Control {
         Self { domains, scales, calm_ns, ..Self::default() }
     }
 
+    /// Every domain with its scale; none before the first step.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = (&Domain, Option<f64>)> {
+        self.domains.iter().zip(self.scales.iter().copied())
+    }
+
     /// The scale of every node: that of its tightest domain.
     pub(crate) fn by_node(&self) -> BTreeMap<String, f64> {
         let mut scales: BTreeMap<String, f64> = BTreeMap::new();

@@ -48,6 +48,11 @@ impl Held {
         self.released
     }
 
+    /// Every domain that has a limit, with the scale that keeps it.
+    pub(crate) fn budgets(&self) -> impl Iterator<Item = (&Domain, Option<f64>)> {
+        self.control.domains()
+    }
+
     /// Whether heat waits for the first release.
     pub(crate) fn waits(&self) -> bool {
         self.released == Some(0)

@@ -11,7 +11,9 @@ use super::agent::send;
 use super::heat::HeatAsked;
 use super::{Active, Hall, Inner};
 use crate::run::{RunMachine, ask_power, members_of, phase_specs, unknown_domain};
-use crate::store::{Durable, ExpandedPhase, JournalEntry, Planned, PlannedDevice, RunRow, Swept};
+use crate::store::{
+    Durable, ExpandedPhase, JournalEntry, Notice, Planned, PlannedDevice, RunRow, Swept, Weight,
+};
 
 /// A run that was asked for and checked as far as its documents go.
 #[derive(Debug, Clone)]
@@ -82,6 +84,10 @@ impl Hall {
         let run = active.run.clone();
         for entry in created.into_iter().flatten() {
             stored(self.writer.journal_durable(&run, now_ns, entry)).await?;
+        }
+        for words in &warnings {
+            let (weight, words) = (Weight::Warning, words.clone());
+            self.writer.notices.add(&run, Notice { at_ns: now_ns, weight, words });
         }
         self.begin(active, turn).await?;
         Ok((run, warnings))

@@ -10,6 +10,7 @@ use proto::v1;
 
 use super::active::NcclMember;
 use super::agent::{Agent, send};
+use super::domains::Domains;
 use super::{Active, Hall, Inner, SubmitError};
 use crate::budget::{Asked, Descent, Draws, Held, MixTuner, NodeNow, Reading, budgets, check};
 use crate::interlock::{Interlocks, of_status};
@@ -29,6 +30,8 @@ const AHEAD_NS: i64 = 4_000_000_000;
 /// The heat of a run: who allowed it, and what holds it.
 pub(crate) struct Heat {
     pub(crate) held: Held,
+    /// What is added up for those who look.
+    pub(crate) domains: Domains,
     /// Which readings end it, with the text that they were read from.
     pub(crate) interlocks: Interlocks,
     pub(crate) interlocks_toml: Option<(String, String)>,
@@ -107,14 +110,16 @@ impl Hall {
         let descent = descent.map_err(refuse)?;
         let (interlocks, interlocks_toml) =
             self.interlocks(inner, asked.site, asked.planned, now_ns).map_err(refuse)?;
+        let held = Held::new(
+            budgets(asked.site, permit.as_ref(), &names),
+            permit.as_ref().is_some_and(Permit::is_staged),
+        );
         let heat = Heat {
             interlocks,
             interlocks_toml,
             descent,
-            held: Held::new(
-                budgets(asked.site, permit.as_ref(), &names),
-                permit.as_ref().is_some_and(Permit::is_staged),
-            ),
+            domains: Domains::new(asked.site, &held, asked.planned),
+            held,
             permit,
             permit_toml,
             affirmed: asked.affirmed,
@@ -325,6 +330,14 @@ impl Heat {
     pub(crate) fn interlocks_entry(&self) -> Option<JournalEntry> {
         let (file, toml) = self.interlocks_toml.clone()?;
         Some(JournalEntry::Interlocks { file, toml })
+    }
+
+    /// The next step that the permit has, and who may release it.
+    pub(crate) fn next_release(&self) -> Option<(u8, &[String])> {
+        let released = self.held.released()?;
+        let clauses = self.permit.iter().flat_map(|permit| &permit.releases);
+        let next = clauses.filter(|clause| clause.step > released).min_by_key(|c| c.step)?;
+        Some((next.step, &next.who))
     }
 
     /// Time over which a node comes down, in milliseconds.

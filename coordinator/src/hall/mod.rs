@@ -7,6 +7,7 @@
 mod active;
 mod admission;
 mod agent;
+mod domains;
 mod floor;
 mod heat;
 mod interlock;

@@ -9,6 +9,10 @@ use super::{Active, Hall, Inner};
 use crate::run::State;
 use crate::store::RunRow;
 
+/// Clock event reasons by which hardware holds a device back: slowdown, by heat, by the power
+/// brake (NVML's HwSlowdown, HwThermalSlowdown, HwPowerBrakeSlowdown).
+const HELD_BACK: u64 = 0x08 | 0x40 | 0x80;
+
 impl Hall {
     /// Agents that are connected and whose clocks are known.
     pub(crate) fn agents_there(&self) -> usize {
@@ -66,11 +70,29 @@ impl Hall {
         if let Some(active) = &inner.active
             && (run.is_empty() || active.run == run)
         {
-            return Some(active_status(&inner, active, now_ns, &self.config));
+            let mut status = active_status(&inner, active, now_ns, &self.config);
+            drop(inner);
+            status.notices = self.notices(&status.run_id);
+            return Some(status);
         }
         let row =
             if run.is_empty() { inner.runs_by_age().pop() } else { inner.runs.get(run).cloned() };
-        row.map(|row| row_status(&row))
+        let mut status = row.map(|row| row_status(&row))?;
+        status.tripped = inner.interlocks.tripped().map(str::to_owned).collect();
+        drop(inner);
+        status.notices = self.notices(&status.run_id);
+        Some(status)
+    }
+
+    /// What happened in a run lately, oldest first.
+    fn notices(&self, run: &str) -> Vec<v1::Notice> {
+        let kept = self.writer.notices.of(run).into_iter();
+        kept.map(|notice| v1::Notice {
+            at_ns: notice.at_ns,
+            weight: notice.weight.word().to_owned(),
+            words: notice.words,
+        })
+        .collect()
     }
 }
 
@@ -111,7 +133,17 @@ fn active_status(
         State::Stopping { .. } => "stopping",
         State::Closing { .. } | State::Ended => "closing",
     };
+    let nodes: Vec<v1::NodeStatus> =
+        active.planned.iter().map(|p| node_status(inner, active, &p.node, now_ns)).collect();
+    let next = active.heat.next_release();
+    let phase = present.map(|(index, ..)| index);
     v1::RunStatus {
+        domains: active.heat.domains.now(&active.heat.held, &nodes),
+        next_release: next.map(|(step, _)| u32::from(step)),
+        releasers: next.map(|(_, who)| who.to_vec()).unwrap_or_default(),
+        act: act(active, phase).unwrap_or_default().to_owned(),
+        tripped: inner.interlocks.tripped().map(str::to_owned).collect(),
+        notices: Vec::new(),
         run_id: active.run.clone(),
         plan: active.plan.name.clone(),
         state: state.to_owned(),
@@ -122,8 +154,8 @@ fn active_status(
         phase_seconds: (end_ns - start_ns) as f64 / 1e9,
         elapsed_s: done_s + phase_elapsed_s.max(0.0),
         plan_seconds: active.plan.seconds(),
-        nodes: active.planned.iter().map(|p| node_status(inner, active, &p.node)).collect(),
-        message: message(active, present.map(|(index, ..)| index)),
+        nodes,
+        message: message(active, phase),
         ended: false,
         folder: config.folder_of(&active.run).display().to_string(),
         released: active.heat.held.released().map(u32::from),
@@ -132,13 +164,17 @@ fn active_status(
 
 /// What happened last, and what a person is to do in this phase until its instant is marked.
 fn message(active: &Active, phase: Option<usize>) -> String {
-    let asked = phase.filter(|index| !active.marked.contains(index)).and_then(|index| {
-        let name = &active.specs[index].name;
-        active.plan.phases.iter().find(|phase| &phase.name == name)?.act.as_deref()
-    });
-    let asked = asked.map(|act| format!("NOW: {act}, and at that instant `loadbank mark TEXT`"));
+    let asked = act(active, phase)
+        .map(|act| format!("NOW: {act}, and at that instant `loadbank mark TEXT`"));
     let said = (!active.message.is_empty()).then(|| active.message.clone());
     said.into_iter().chain(asked).collect::<Vec<_>>().join("; ")
+}
+
+/// What a person is to do in a phase, until its instant is marked.
+fn act(active: &Active, phase: Option<usize>) -> Option<&str> {
+    let index = phase.filter(|index| !active.marked.contains(index))?;
+    let name = &active.specs[index].name;
+    active.plan.phases.iter().find(|phase| &phase.name == name)?.act.as_deref()
 }
 
 /// The rack that a node stands in; a site checks that there is one at most.
@@ -147,8 +183,12 @@ fn rack_of(site: &Site, node: &str) -> Option<String> {
     Some(site.domain(rack).id.clone())
 }
 
-fn node_status(inner: &Inner, active: &Active, node: &str) -> v1::NodeStatus {
+fn node_status(inner: &Inner, active: &Active, node: &str, now_ns: i64) -> v1::NodeStatus {
     let agent = inner.agents.get(node);
+    let said = agent.filter(|agent| agent.status.is_some());
+    let braked = |reading: &&v1::DeviceReading| {
+        reading.clock_event_reasons.is_some_and(|reasons| reasons & HELD_BACK != 0)
+    };
     let status = agent.and_then(|agent| agent.status.clone()).unwrap_or_default();
     let state = if active.machine.is_lost(node) { "lost" } else { "active" };
     v1::NodeStatus {
@@ -163,7 +203,16 @@ fn node_status(inner: &Inner, active: &Active, node: &str) -> v1::NodeStatus {
         records_lost: status.records_lost,
         errors: status.errors,
         devices_heating: status.devices_heating,
+        devices_braked: status.readings.iter().filter(braked).count() as u32,
+        devices_refused: agent.map_or(0, |agent| refused(&agent.hello, status.usable_gpus)),
+        silent_s: said.map(|agent| (now_ns - agent.status_ns) as f64 / 1e9),
         scale: status.scale,
         rack: active.site.as_ref().and_then(|site| rack_of(site, node)).unwrap_or_default(),
     }
+}
+
+/// GPUs of a node that its agent does not load; none where it does not say.
+fn refused(hello: &v1::Hello, usable: Option<u32>) -> u32 {
+    let gpus = hello.devices.iter().filter(|device| !device.uuid.is_empty()).count() as u32;
+    usable.map_or(0, |usable| gpus.saturating_sub(usable))
 }

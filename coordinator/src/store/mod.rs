@@ -8,6 +8,7 @@ mod format_1;
 mod group;
 mod journal;
 mod lock;
+mod notices;
 mod run_file;
 mod seen;
 mod sweeps;
@@ -18,6 +19,7 @@ pub use journal::{
     ExpandedPhase, JournalEntry, MeterEvent, NodeClock, Planned, PlannedDevice, Swept, SweptNode,
 };
 pub(crate) use lock::StateLock;
+pub(crate) use notices::{Notice, Notices, Weight};
 pub use run_file::{RunFile, StoredBatch};
 pub use writer::{Durable, StoreError as WriteError, Writer};
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::run_file::{RunFile, StoredBatch};
-use super::{Catalogue, JournalEntry, RunRow, StoreError as FileError};
+use super::{Catalogue, JournalEntry, Notices, RunRow, StoreError as FileError};
 
 /// One transaction takes at most this many commands, so that an ack is never late by much.
 const GROUP_MAX: usize = 1024;
@@ -80,6 +80,8 @@ pub struct Writer {
     /// Bounded by what the senders have in flight: `session::IN_FLIGHT_MAX` a stream.
     queue: Sender<Command>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// What of it a person should know.
+    pub(crate) notices: Notices,
 }
 
 impl Writer {
@@ -94,7 +96,7 @@ impl Writer {
             .name("store".to_owned())
             .spawn(move || write_loop(&commands, &catalogue, &folder_of))
             .ok();
-        Self { queue, thread: Arc::new(Mutex::new(thread)) }
+        Self { queue, thread: Arc::new(Mutex::new(thread)), notices: Notices::default() }
     }
 
     /// Stores a batch; the receiver hears after the commit.
@@ -107,6 +109,7 @@ impl Writer {
 
     /// Writes a journal entry, in order with everything else.
     pub fn journal(&self, run: &str, time_ns: i64, entry: JournalEntry) {
+        self.notices.journalled(run, time_ns, &entry);
         self.send(Command::Journal { run: run.to_owned(), time_ns, entry, done: None });
     }
 
@@ -120,6 +123,7 @@ impl Writer {
     ) -> oneshot::Receiver<Durable> {
         let (done, durable) = oneshot::channel();
         let done = Some(done);
+        self.notices.journalled(run, time_ns, &entry);
         self.send(Command::Journal { run: run.to_owned(), time_ns, entry, done });
         durable
     }
@@ -164,7 +168,7 @@ impl Writer {
 
     /// Ends the thread once it has committed everything; for the last handle.
     pub fn close(self) {
-        let Self { queue, thread } = self;
+        let Self { queue, thread, .. } = self;
         drop(queue);
         if let Some(thread) = thread.lock().ok().and_then(|mut thread| thread.take()) {
             let _ = thread.join();
