@@ -147,11 +147,6 @@ fn measure(case: &Case) -> (Value, String) {
     });
     let id = done.stderr.lines().find_map(|line| line.strip_prefix("run ")).expect("a run's id");
     let folder = bank.run_folder(id).display().to_string();
-    if let Ok(keep) = std::env::var("KEEP") {
-        let _ = std::process::Command::new("cp").args(["-r", &folder, &keep]).status();
-        let _ =
-            std::process::Command::new("cp").args([&site, &format!("{keep}/site.toml")]).status();
-    }
     let text = bank.loadbank(&["report", &folder]).finish(PATIENCE).stdout;
     let json = bank.loadbank(&["report", &folder, "--json"]).finish(PATIENCE).json();
     (json, text)
@@ -203,8 +198,14 @@ fn judge(cases: &[fn(usize) -> Case], seeds: usize) {
         let named = if named.is_empty() { "nothing".to_owned() } else { named.join("; ") };
         let right = if wrong.is_empty() { "right" } else { "WRONG" };
         println!("| {} | {seed} | {} | {named} | {right} |", case.name, report["verdict"]);
-        if !wrong.is_empty() {
+        for state in ["idle", "under load"] {
+            let matrix = format!("round trips from leaf to leaf, {state}");
+            assert!(text.contains(&matrix), "no {matrix} in\n{text}");
+        }
+        if case.wanted.is_empty() || !wrong.is_empty() {
             println!("{text}");
+        }
+        if !wrong.is_empty() {
             failed.push(format!("{}, seed {seed}: {}", case.name, wrong.join("; ")));
         }
     }
