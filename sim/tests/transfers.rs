@@ -2,6 +2,8 @@
 
 mod laboratory;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use laboratory::{phase, plan, world};
 use model::plan::{Phase, PhaseKind, Plan, Traffic};
 use model::site::{Domain, DomainKind, Node, Site, SiteDraft};
@@ -15,6 +17,24 @@ const STREAMS: u32 = 4;
 fn pairs(seconds: f64, both_ways: bool) -> Phase {
     let traffic = Traffic::Pairs { bytes: 1 << 28, streams: STREAMS, both_ways, quiet: false };
     Phase { traffic: Some(traffic), ..phase("pairs", PhaseKind::Pairs, seconds, None) }
+}
+
+#[test]
+fn a_quiet_sweep_has_one_flow_on_any_uplink_of_a_leaf() {
+    let site = room();
+    let traffic = Traffic::Pairs { bytes: 1, streams: 1, both_ways: false, quiet: true };
+    let phase = Phase { traffic: Some(traffic), ..phase("pairs", PhaseKind::Pairs, 60.0, None) };
+    let mut leaves: BTreeMap<(u32, String, bool), BTreeSet<(String, String)>> = BTreeMap::new();
+    for row in rows(&site, &plan(vec![phase]), &[], 5) {
+        let (from, to) = (leaf_of(&site, &row.src), leaf_of(&site, &row.dst));
+        if from != to {
+            let pair = (row.src.clone(), row.dst.clone());
+            leaves.entry((row.round, from, true)).or_default().insert(pair.clone());
+            leaves.entry((row.round, to, false)).or_default().insert(pair);
+        }
+    }
+    assert!(!leaves.is_empty());
+    assert!(leaves.values().all(|pairs| pairs.len() == 1), "{leaves:?}");
 }
 
 fn exchange(seconds: f64) -> Plan {

@@ -15,6 +15,8 @@ use super::socket::{Tuning, connect, source_port};
 /// Longest single attempt to connect, and pause before the next one.
 const ATTEMPT: Duration = Duration::from_secs(2);
 const PAUSE_NS: u64 = 20_000_000;
+/// An attempt has at least so long, however near the deadline is.
+const ATTEMPT_LEAST: Duration = Duration::from_millis(20);
 /// Ways that could not be learned in a row, after which nobody is asked any more.
 const SILENCES_MAX: u32 = 8;
 
@@ -124,7 +126,10 @@ impl Endpoint {
         trace: bool,
     ) -> Result<(TcpStream, Option<Hops>), FabricError> {
         loop {
-            let failure = match self.attempt(peer, target, hello, trace) {
+            // No attempt beyond the deadline: a dead peer must not cost the next slots.
+            let left = Duration::from_nanos(deadline_ns.saturating_sub(now_ns()));
+            let within = left.clamp(ATTEMPT_LEAST, ATTEMPT);
+            let failure = match self.attempt(peer, target, hello, (trace, within)) {
                 Ok(called) => return Ok(called),
                 Err(failure) => failure,
             };
@@ -159,7 +164,7 @@ impl Endpoint {
         peer: u32,
         target: SocketAddr,
         hello: Hello,
-        trace: bool,
+        (trace, within): (bool, Duration),
     ) -> Result<(TcpStream, Option<Hops>), FabricError> {
         let port = match hello.purpose {
             Purpose::Bulk { round, stream } => {
@@ -172,14 +177,14 @@ impl Endpoint {
         let traced = if trace { self.trace(target, source, &tuning) } else { None };
         let (mut stream, hops) = match traced {
             Some((stream, hops)) => (stream, Some(hops)),
-            None => (connect(target, source, &tuning, ATTEMPT)?, None),
+            None => (connect(target, source, &tuning, within)?, None),
         };
         let nonsense = || FabricError::Nonsense(format!("{target} answered, but not as one of us"));
         let said = nonce().map(|nonce| hello.encode(&nonce)).map_err(FabricError::io("hello"))?;
         let mut answer = [0; ANSWER_BYTES];
         stream
-            .set_read_timeout(Some(ATTEMPT))
-            .and_then(|()| stream.set_write_timeout(Some(ATTEMPT)))
+            .set_read_timeout(Some(within))
+            .and_then(|()| stream.set_write_timeout(Some(within)))
             .and_then(|()| stream.write_all(&said))
             .and_then(|()| stream.read_exact(&mut answer))
             .map_err(FabricError::io("hello"))?;

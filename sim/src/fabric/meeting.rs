@@ -1,6 +1,8 @@
 //! Rounds of a pairs phase on a site's fabric: every node meets another at the same time.
 
-use model::rounds::circle;
+use std::collections::BTreeMap;
+
+use model::rounds::{circle, circle_rounds, quiet, quiet_rounds};
 use model::table::PairRow;
 
 use super::dice::{Dice, mix};
@@ -25,6 +27,8 @@ pub struct Meeting<'a> {
     pub streams: usize,
     /// Both directions at the same time; else one after the other.
     pub both_ways: bool,
+    /// No two flows on one uplink of a leaf.
+    pub quiet: bool,
     /// Whether devices work meanwhile.
     pub loaded: bool,
     pub seed: u64,
@@ -99,23 +103,42 @@ impl Meeting<'_> {
         flows.iter().zip(measured).map(|(flow, gbps)| self.row(when, flow, gbps)).collect()
     }
 
-    /// Directed pairs of a round: a circle over all nodes in an order drawn by lot, a new
-    /// order when it is through.
+    /// Directed pairs of a round: a circle over all nodes, or a quiet sweep over their leaves,
+    /// in an order drawn by lot, a new order when it is through.
     fn pairs(&self, round: usize) -> Vec<(usize, usize)> {
         // Rails take turns first, then directions, then partners.
         let step = round / self.turns();
         let meeting = if self.both_ways { step } else { step / 2 };
-        let count = self.nodes.len();
-        let wheel = (count + count % 2).saturating_sub(1).max(1);
-        let mut order = self.nodes.clone();
-        Dice::new(self.seed, (3 << 40) + (meeting / wheel) as u64).shuffle(&mut order);
-        let met = circle(count, meeting % wheel).into_iter().map(|(a, b)| (order[a], order[b]));
-        met.flat_map(|(a, b)| match (self.both_ways, step % 2) {
-            (true, _) => vec![(a, b), (b, a)],
-            (false, 0) => vec![(a, b)],
-            (false, _) => vec![(b, a)],
-        })
-        .collect()
+        let order = |wheel: usize| {
+            let mut order = self.nodes.clone();
+            Dice::new(self.seed, (3 << 40) + (meeting / wheel) as u64).shuffle(&mut order);
+            order
+        };
+        let met: Vec<(usize, usize)> = if self.quiet {
+            let wheel = quiet_rounds(&self.leaves(&self.nodes)).max(1);
+            quiet(&self.leaves(&order(wheel)), meeting % wheel)
+        } else {
+            let count = self.nodes.len();
+            let wheel = circle_rounds(count).max(1);
+            let order = order(wheel);
+            circle(count, meeting % wheel).into_iter().map(|(a, b)| (order[a], order[b])).collect()
+        };
+        met.into_iter()
+            .flat_map(|(a, b)| match (self.both_ways, step % 2) {
+                (true, _) => vec![(a, b), (b, a)],
+                (false, 0) => vec![(a, b)],
+                (false, _) => vec![(b, a)],
+            })
+            .collect()
+    }
+
+    /// Nodes by the leaves that they are plugged into, in the order given.
+    fn leaves(&self, nodes: &[usize]) -> Vec<Vec<usize>> {
+        let mut leaves: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+        for &node in nodes {
+            leaves.entry(self.wiring.leaves_of(node)).or_default().push(node);
+        }
+        leaves.into_values().collect()
     }
 
     fn rails(&self, round: usize) -> Vec<usize> {

@@ -68,6 +68,11 @@ pub struct Wiring {
 }
 
 impl Wiring {
+    /// The leaf of each of a node's ports, rail by rail.
+    pub(super) fn leaves_of(&self, node: usize) -> Vec<usize> {
+        self.by_node[node].values().map(|port| self.ports[*port].leaf).collect()
+    }
+
     /// The fabric of a site.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ impl World {
                 nodes: on.collect(),
                 streams: exchange.streams,
                 both_ways: exchange.both_ways,
+                quiet: exchange.quiet,
                 loaded: exchange.loaded,
                 seed: self.seed,
             };

@@ -30,6 +30,7 @@ pub(super) struct Segment {
 pub(super) struct Exchange {
     pub(super) streams: usize,
     pub(super) both_ways: bool,
+    pub(super) quiet: bool,
     /// Whether devices work meanwhile.
     pub(super) loaded: bool,
 }
@@ -86,9 +87,9 @@ pub(super) fn segments(plan: &Plan, site: &Site) -> Result<Vec<Segment>, SelectE
 }
 
 fn exchange(phase: &Phase) -> Option<Exchange> {
-    let Some(Traffic::Pairs { streams, both_ways, .. }) = phase.traffic else { return None };
+    let Some(Traffic::Pairs { streams, both_ways, quiet, .. }) = phase.traffic else { return None };
     let loaded = phase.load.is_some();
-    Some(Exchange { streams: (streams as usize).max(1), both_ways, loaded })
+    Some(Exchange { streams: (streams as usize).max(1), both_ways, quiet, loaded })
 }
 
 /// Arithmetic and memory traffic together draw the most; one of them alone draws less
