@@ -85,7 +85,7 @@ fn one_after_the_other_a_node_sends_or_receives_and_all_pairs_meet_both_ways() {
     for row in table.iter().filter(|row| row.round == 0) {
         assert!(!table.iter().any(|other| other.round == 0 && other.dst == row.src));
     }
-    let met: std::collections::BTreeSet<_> = table.iter().map(|row| (&row.src, &row.dst)).collect();
+    let met: BTreeSet<_> = table.iter().map(|row| (&row.src, &row.dst)).collect();
     assert_eq!(met.len(), 32 * 31);
 }
 
